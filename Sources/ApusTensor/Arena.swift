@@ -1,0 +1,24 @@
+/// One block of zero-initialized floats, aligned for vectors and cache lines.
+///
+/// An arena is plain memory: it is safe to read from several threads, and its owner orders writes.
+public final class Arena: @unchecked Sendable {
+    /// The alignment of the block, and of every offset the memory planner hands out, in bytes.
+    public static let alignment = 64
+
+    public let base: UnsafeMutablePointer<Float>
+    /// The number of floats.
+    public let count: Int
+
+    public init(count: Int) {
+        precondition(count >= 0)
+        self.count = count
+        let raw = UnsafeMutableRawPointer.allocate(
+            byteCount: max(count, 1) * MemoryLayout<Float>.stride, alignment: Arena.alignment)
+        base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
+        base.initialize(repeating: 0, count: max(count, 1))
+    }
+
+    deinit { UnsafeMutableRawPointer(base).deallocate() }
+
+    public var buffer: UnsafeMutableBufferPointer<Float> { .init(start: base, count: count) }
+}
