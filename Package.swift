@@ -5,6 +5,9 @@ let package = Package(
     name: "apus",
     targets: [
         .target(name: "ApusTensor"),
+        .target(name: "ApusGraph", dependencies: ["ApusTensor"]),
+        .target(name: "ApusModels", dependencies: ["ApusGraph"]),
+        .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
     ]
 )

@@ -1,0 +1,77 @@
+import ApusGraph
+import ApusTensor
+
+/// Gives every image inside the graph the blocked layout of the engine's kernels, and inserts a
+/// reorder where an operation cannot read what it is given.
+///
+/// Images that the caller fills are plain; the first convolution reads them as they are when they
+/// have few channels. Weights, their gradients and all features are plain.
+public struct LayoutAssignment {
+    /// Channels in a block: 16 with AVX-512, 8 below.
+    public let block: Int
+
+    public init(block: Int) { self.block = block }
+
+    public func callAsFunction(_ graph: Graph) throws(GraphError) -> Graph {
+        var result = graph
+        result.nodes = []
+        var blockedCopies: [ValueID: ValueID] = [:]
+        let layout = Layout.blocked(block)
+        for node in graph.nodes {
+            var node = node
+            let keepsPlain = node.op.keepsPlain(node.inputs.map { result.layout($0) })
+            for (position, input) in node.inputs.enumerated() {
+                let shape = result.shape(input)
+                guard shape.rank == 4, result.layout(input) == .plain, !keepsPlain,
+                    !node.op.readsPlain(position, shape)
+                else { continue }
+                if blockedCopies[input] == nil {
+                    let copy = try result.append(.reorder(layout), [input], path: node.path)[0]
+                    result.layouts[copy.index] = layout
+                    blockedCopies[input] = copy
+                }
+                node.inputs[position] = blockedCopies[input] ?? input
+            }
+            for output in node.outputs {
+                let plain = keepsPlain || node.inputs.isEmpty || node.op.writesWeights
+                result.layouts[output.index] =
+                    result.shape(output).rank == 4 && !plain ? layout : .plain
+            }
+            result.nodes.append(node)
+        }
+        return result
+    }
+}
+
+extension Op {
+    /// Whether the operand at `position` is taken in plain layout: weights always, images by a
+    /// first convolution, whose few channels would mostly be padding in a block.
+    fileprivate func readsPlain(_ position: Int, _ shape: Shape) -> Bool {
+        switch self {
+        case .convolution(_, let groups):
+            position > 0 || (groups == 1 && shape[1] <= 4)
+        case .convolutionWeightGradient(_, let groups, _):
+            position == 0 && groups == 1 && shape[1] <= 4
+        case .convolutionInputGradient:
+            position == 1
+        case .flatten:
+            true
+        default:
+            false
+        }
+    }
+
+    /// Pointwise operations take operands of any one layout.
+    fileprivate func keepsPlain(_ layouts: [Layout]) -> Bool {
+        switch self {
+        case .activation, .activationGradient, .add, .movingAverage:
+            layouts.allSatisfy { $0 == .plain }
+        default:
+            false
+        }
+    }
+
+    fileprivate var writesWeights: Bool {
+        if case .convolutionWeightGradient = self { true } else { false }
+    }
+}

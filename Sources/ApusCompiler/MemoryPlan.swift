@@ -1,0 +1,134 @@
+import ApusGraph
+import ApusTensor
+
+/// Where every value of a graph lives: offsets into one arena, found from lifetimes.
+///
+/// Values whose lifetimes overlap never share memory; the largest are placed first, each at the
+/// lowest offset where it fits. Finding the optimum is NP-hard; this order comes close to the lower
+/// bound, which `lowerBound` states.
+public struct MemoryPlan: Sendable {
+    /// A value or several that are overwritten in place, from the first write to the last read.
+    public struct Block: Hashable, Sendable {
+        public var values: [ValueID]
+        /// Floats.
+        public var count: Int
+        /// Indices of the first node that writes and the last that reads; -1 before all nodes.
+        public var first: Int
+        public var last: Int
+        /// Floats from the arena's base.
+        public var offset = 0
+
+        func overlaps(_ other: Block) -> Bool { first <= other.last && other.first <= last }
+    }
+
+    public let blocks: [Block]
+    /// Offsets by value.
+    public let offsets: [ValueID: Int]
+    /// Floats of the arena.
+    public let arenaCount: Int
+    /// The most floats alive at any one node: no plan needs less.
+    public let lowerBound: Int
+
+    /// - Parameters:
+    ///   - external: values that live elsewhere: parameters, buffers and gradients
+    ///   - inPlace: whether operations that can may overwrite an operand nobody reads afterwards
+    public init(_ graph: Graph, external: Set<ValueID> = [], inPlace: Bool = true) {
+        var blocks = MemoryPlan.lifetimes(graph, external: external)
+        if inPlace { blocks = MemoryPlan.merged(blocks, graph) }
+        let order = blocks.indices.sorted {
+            (blocks[$1].count, blocks[$0].first) < (blocks[$0].count, blocks[$1].first)
+        }
+        var placed: [Block] = []
+        for index in order {
+            var candidate = 0
+            let neighbours = placed.filter { $0.overlaps(blocks[index]) }
+            for other in neighbours.sorted(by: { $0.offset < $1.offset }) {
+                if candidate + blocks[index].count <= other.offset { break }
+                candidate = max(candidate, other.offset + other.count)
+            }
+            blocks[index].offset = candidate
+            placed.append(blocks[index])
+        }
+        self.blocks = blocks
+        var offsets: [ValueID: Int] = [:]
+        for block in blocks { for value in block.values { offsets[value] = block.offset } }
+        self.offsets = offsets
+        arenaCount = blocks.map { $0.offset + $0.count }.max() ?? 0
+        var change = [Int](repeating: 0, count: graph.nodes.count + 2)
+        for block in blocks {
+            change[block.first + 1] += block.count
+            change[block.last + 2 > change.count - 1 ? change.count - 1 : block.last + 2] -=
+                block.count
+        }
+        var alive = 0
+        var most = 0
+        for delta in change.dropLast() {
+            alive += delta
+            most = max(most, alive)
+        }
+        lowerBound = most
+    }
+
+    /// One block a value, rounded up so that every offset is aligned.
+    private static func lifetimes(_ graph: Graph, external: Set<ValueID>) -> [Block] {
+        let roots = graph.roots
+        let granule = Arena.alignment / MemoryLayout<Float>.stride
+        var indices: [ValueID: Int] = [:]
+        var blocks: [Block] = []
+        for (index, node) in graph.nodes.enumerated() {
+            for input in node.inputs {
+                if let block = indices[input] { blocks[block].last = index }
+            }
+            for output in node.outputs where !external.contains(output) {
+                indices[output] = blocks.count
+                blocks.append(
+                    Block(
+                        values: [output],
+                        count: graph.storageCount(output).roundedUp(to: granule),
+                        // The caller fills inputs before the first node runs.
+                        first: node.op == .input ? -1 : index,
+                        last: roots.contains(output) ? graph.nodes.count - 1 : index))
+            }
+        }
+        return blocks
+    }
+
+    /// Lets outputs take over the block of an operand that dies at the node.
+    private static func merged(_ blocks: [Block], _ graph: Graph) -> [Block] {
+        var blocks = blocks
+        var owner: [ValueID: Int] = [:]
+        for (index, block) in blocks.enumerated() { owner[block.values[0]] = index }
+        var absorbed = Set<Int>()
+        for (index, node) in graph.nodes.enumerated() {
+            guard let output = node.outputs.first, let target = owner[output] else { continue }
+            for position in node.op.overwritableInputs {
+                guard position < node.inputs.count, let source = owner[node.inputs[position]],
+                    blocks[source].last == index, blocks[source].count == blocks[target].count,
+                    source != target, blocks[source].first >= 0,
+                    node.inputs.filter({ $0 == node.inputs[position] }).count == 1
+                else { continue }
+                blocks[source].values += blocks[target].values
+                blocks[source].last = blocks[target].last
+                for value in blocks[target].values { owner[value] = source }
+                absorbed.insert(target)
+                break
+            }
+        }
+        return blocks.indices.filter { !absorbed.contains($0) }.map { blocks[$0] }
+    }
+}
+
+extension Op {
+    /// Operands that the first output may overwrite while it is computed: every element is read no
+    /// later than it is written.
+    var overwritableInputs: [Int] {
+        switch self {
+        case .add, .activationGradient: [0, 1]
+        case .activation, .dropout, .stochasticDepth, .normalize, .addBias, .scaleChannels,
+            .softmaxGradient:
+            [0]
+        case .batchNormGradient: [1]
+        default: []
+        }
+    }
+}

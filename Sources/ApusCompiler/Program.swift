@@ -1,0 +1,120 @@
+import ApusGraph
+import ApusTensor
+
+/// A graph that is ready to run: fused, laid out and planned. Its nodes are the steps, in order.
+///
+/// A program holds no memory. Executing it cannot fail on a shape and allocates nothing.
+public struct Program: Sendable {
+    public let graph: Graph
+    public let plan: MemoryPlan
+    /// Nodes before this index are the forward pass, the rest are gradients.
+    public let forwardCount: Int
+    /// Values stored with the parameters, buffers and gradients, by name.
+    public let bindings: [ValueID: Binding]
+
+    /// Storage outside the arena.
+    public enum Binding: Hashable, Sendable {
+        case parameter(String), gradient(String), buffer(String)
+    }
+
+    public struct Options: Hashable, Sendable {
+        /// Channels in a block of the engine's layout.
+        public var block: Int
+        /// Whether normalizations absorb the additions and activations behind them.
+        public var fusesNormalization = true
+        /// Whether operations may overwrite operands nobody reads afterwards.
+        public var worksInPlace = true
+
+        public init(block: Int) { self.block = block }
+    }
+
+    /// Compiles a forward graph, with gradients if `differentiate` is set (it needs an output
+    /// `loss`). Throws a `GraphError` where the graph is not valid.
+    public init(
+        _ source: Graph, differentiate: Bool, options: Options
+    ) throws(GraphError) {
+        try source.verify()
+        var graph = source
+        if options.fusesNormalization { graph = NormalizationFusion()(graph) }
+        graph.removeDeadNodes()
+        let forwardNodes = Set(graph.nodes.flatMap(\.outputs))
+        if differentiate {
+            graph = try graph.differentiated()
+            graph.removeDeadNodes()
+            try graph.separateGradients()
+        }
+        graph = try LayoutAssignment(block: options.block)(graph)
+        try graph.verify()
+        self.graph = graph
+        forwardCount =
+            (graph.nodes.lastIndex { $0.outputs.contains(where: forwardNodes.contains) } ?? -1) + 1
+
+        var bindings: [ValueID: Binding] = [:]
+        for parameter in graph.parameters {
+            bindings[parameter.value] = .parameter(parameter.name)
+            if let gradient = graph.gradients[parameter.name] {
+                bindings[gradient] = .gradient(parameter.name)
+            }
+        }
+        for buffer in graph.buffers {
+            bindings[buffer.value] = .buffer(buffer.name)
+            if let update = graph.updates[buffer.name] { bindings[update] = .buffer(buffer.name) }
+        }
+        self.bindings = bindings
+        plan = MemoryPlan(graph, external: Set(bindings.keys), inPlace: options.worksInPlace)
+    }
+
+    /// Bytes of the arena: activations and their gradients at the program's peak.
+    public var arenaBytes: Int { plan.arenaCount * MemoryLayout<Float>.stride }
+
+    /// Bytes of parameters, buffers and, if there are any, gradients.
+    public var stateBytes: Int {
+        let parameters = graph.parameters.map(\.shape.count).reduce(0, +)
+        let buffers = graph.buffers.map(\.shape.count).reduce(0, +)
+        let copies = graph.gradients.isEmpty ? 1 : 2
+        return (parameters * copies + buffers) * MemoryLayout<Float>.stride
+    }
+
+    /// Bytes the program needs at its peak, without the optimizer's state and the kernels' scratch.
+    public var peakBytes: Int { arenaBytes + stateBytes }
+}
+
+extension Graph {
+    /// Gives every parameter a gradient value of its own, which no forward node writes, so that it
+    /// can be stored in the parameter's gradient slot.
+    fileprivate mutating func separateGradients() throws(GraphError) {
+        var taken = Set(nodes.filter(\.inputs.isEmpty).flatMap(\.outputs))
+        taken.formUnion(outputs.values)
+        for parameter in parameters {
+            guard let gradient = gradients[parameter.name] else { continue }
+            if !taken.insert(gradient).inserted {
+                gradients[parameter.name] =
+                    try append(.reorder(.plain), [gradient], path: parameter.name)[0]
+            }
+        }
+    }
+}
+
+extension Program: CustomStringConvertible {
+    /// One line a step with the place of what it writes, and the memory at the end.
+    public var description: String {
+        var lines: [String] = []
+        for (index, node) in graph.nodes.enumerated() where !node.inputs.isEmpty {
+            if index == forwardCount { lines.append("-- gradients --") }
+            let outputs = node.outputs.map { value in
+                let place =
+                    plan.offsets[value].map { "@\($0 * MemoryLayout<Float>.stride)" } ?? "bound"
+                return "\(value):\(graph.shape(value)) \(graph.layout(value)) \(place)"
+            }
+            let inputs = node.inputs.map(\.description).joined(separator: ", ")
+            lines.append(
+                "\(index)  \(outputs.joined(separator: ", ")) = \(node.op)(\(inputs))  # \(node.path)"
+            )
+        }
+        func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 19)) >> 20) MiB" }
+        lines.append(
+            "peak memory \(mebibytes(peakBytes)): arena \(mebibytes(arenaBytes)), "
+                + "parameters, gradients and buffers \(mebibytes(stateBytes))")
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,19 @@
+/// A fully connected layer on features [N, C]; images must be flattened or pooled before.
+public struct Dense: LayerDescription {
+    public var name: String?
+    public var features: Int
+    public var bias: Bool
+    public var initializer: Initializer
+
+    public init(
+        _ name: String? = nil, _ features: Int, bias: Bool = true,
+        initializer: Initializer = .uniformFanIn
+    ) {
+        self.name = name
+        self.features = features
+        self.bias = bias
+        self.initializer = initializer
+    }
+
+    public var layer: Layer { .dense(self) }
+}

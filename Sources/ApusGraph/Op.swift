@@ -1,0 +1,174 @@
+import ApusTensor
+
+/// The closed set of operations. Images are `[N, C, H, W]`, features `[N, C]`, labels `[N]`.
+///
+/// Operands are written `inputs -> outputs`. Every gradient is an operation of its own, so that a
+/// training step is one flat graph and a new operation does not compile until each pass and both
+/// executors handle it.
+public enum Op: Hashable, Codable, Sendable {
+    // Sources: no inputs.
+    case input
+    case parameter
+    case buffer
+    case constant(Float)
+
+    // Convolution: weights are [out, in / groups, kh, kw].
+    /// x, w, [bias] -> y
+    case convolution(Window, groups: Int)
+    /// dy, w -> dx
+    case convolutionInputGradient(Window, groups: Int, input: Shape)
+    /// x, dy -> dw, [dbias]
+    case convolutionWeightGradient(Window, groups: Int, bias: Bool)
+
+    // Batch normalization (Ioffe and Szegedy 2015), per channel.
+    /// Normalizes with the batch's own statistics: x, gamma, beta, [residual] -> y, mean, variance.
+    /// The variance is the biased one.
+    case batchNorm(Normalization)
+    /// Normalizes with given statistics: x, gamma, beta, mean, variance, [residual] -> y
+    case normalize(Normalization)
+    /// x, dy, gamma, mean, variance, [y if rectified] -> dx, dgamma, dbeta, [dresidual].
+    /// `frozen` is the gradient of `normalize`: the statistics do not depend on x.
+    case batchNormGradient(Normalization, frozen: Bool)
+    /// old, statistic -> (1 - momentum) * old + momentum * correction * statistic
+    case movingAverage(momentum: Float, correction: Float)
+
+    // Pointwise.
+    /// x -> y
+    case activation(ActivationFunction)
+    /// dy, (y if the function differentiates from its output, else x) -> dx
+    case activationGradient(ActivationFunction)
+    /// a, b -> a + b
+    case add
+    /// Zeroes elements with probability `rate` and scales the rest by 1 / (1 - rate): x -> y.
+    /// The mask is a pure function of the run's seed, the step and `key`; the operation is its own
+    /// gradient.
+    case dropout(rate: Float, key: UInt64)
+    /// Zeroes whole samples likewise (Huang et al. 2016): x -> y
+    case stochasticDepth(rate: Float, key: UInt64)
+
+    // Pooling.
+    /// x -> y; padding never wins
+    case maxPool(Window)
+    /// x, dy -> dx; the first of equal maxima in row-major order receives the gradient
+    case maxPoolGradient(Window)
+    /// x -> y; divides by the kernel's size, or by the number of real pixels under it
+    case averagePool(Window, includesPadding: Bool)
+    /// dy -> dx
+    case averagePoolGradient(Window, includesPadding: Bool, input: Shape)
+    /// [N, C, H, W] -> [N, C, 1, 1]
+    case globalAveragePool
+    /// dy -> dx
+    case globalAveragePoolGradient(input: Shape)
+
+    // Matrices.
+    /// a, b -> op(a) op(b), each of rank 2
+    case matmul(transposeA: Bool, transposeB: Bool)
+    /// x [N, C], bias [C] -> y
+    case addBias
+    /// [N, C] -> [C]
+    case sumRows
+    /// Softmax over the channels of every row: [N, C] -> [N, C]
+    case softmax
+    /// dy, y -> dx
+    case softmaxGradient
+
+    // Channels.
+    /// x [N, C, H, W], s [N, C, 1, 1] -> x * s
+    case scaleChannels
+    /// a, b [N, C, H, W] -> [N, C, 1, 1], the sum over pixels of a * b
+    case channelDot
+    /// [N, Ci, H, W]... -> [N, sum of Ci, H, W]
+    case concatenate
+    /// [N, C, H, W] -> [N, count, H, W]
+    case slice(start: Int, count: Int)
+    /// The parameterless shortcut of He et al. 2015 (option A): every `stride`-th row and column,
+    /// zero channels before and after: x -> y
+    case subsamplePad(stride: Int, before: Int, after: Int)
+    /// dy -> dx
+    case subsamplePadGradient(stride: Int, before: Int, input: Shape)
+    /// [N, C, H, W] -> [N, C * H * W], row-major
+    case flatten
+    /// [N, C * H * W] -> [N, C, H, W]
+    case unflatten(Shape)
+
+    // Loss.
+    /// logits [N, K], labels [N] -> loss [1], probabilities [N, K]: the mean over rows of the cross
+    /// entropy with targets (1 - smoothing) * one-hot + smoothing / K
+    case crossEntropy(smoothing: Float)
+    /// probabilities, labels, dloss -> dlogits
+    case crossEntropyGradient(smoothing: Float)
+
+    // Layout.
+    /// x -> the same value in another layout
+    case reorder(Layout)
+}
+
+/// What a batch normalization does besides normalizing.
+public struct Normalization: Hashable, Codable, Sendable {
+    /// Added to the variance.
+    public var epsilon: Float
+    /// A residual is added to the normalized value.
+    public var addsResidual = false
+    /// max(0, .) is applied last.
+    public var rectified = false
+
+    public init(epsilon: Float, addsResidual: Bool = false, rectified: Bool = false) {
+        self.epsilon = epsilon
+        self.addsResidual = addsResidual
+        self.rectified = rectified
+    }
+}
+
+extension Op: CustomStringConvertible {
+    public var description: String {
+        func grouped(_ groups: Int) -> String { groups == 1 ? "" : " groups \(groups)" }
+        func fused(_ n: Normalization) -> String {
+            (n.addsResidual ? " + residual" : "") + (n.rectified ? " + relu" : "")
+        }
+        switch self {
+        case .input: return "input"
+        case .parameter: return "parameter"
+        case .buffer: return "buffer"
+        case .constant(let value): return "constant \(value)"
+        case .convolution(let w, let g): return "convolution \(w)\(grouped(g))"
+        case .convolutionInputGradient(let w, let g, _):
+            return "convolution input gradient \(w)\(grouped(g))"
+        case .convolutionWeightGradient(let w, let g, _):
+            return "convolution weight gradient \(w)\(grouped(g))"
+        case .batchNorm(let n): return "batch norm\(fused(n))"
+        case .normalize(let n): return "normalize\(fused(n))"
+        case .batchNormGradient(let n, let frozen):
+            return (frozen ? "normalize gradient" : "batch norm gradient") + fused(n)
+        case .movingAverage(let momentum, _): return "moving average \(momentum)"
+        case .activation(let f): return "\(f)"
+        case .activationGradient(let f): return "\(f) gradient"
+        case .add: return "add"
+        case .dropout(let rate, _): return "dropout \(rate)"
+        case .stochasticDepth(let rate, _): return "stochastic depth \(rate)"
+        case .maxPool(let w): return "max pool \(w)"
+        case .maxPoolGradient(let w): return "max pool gradient \(w)"
+        case .averagePool(let w, _): return "average pool \(w)"
+        case .averagePoolGradient(let w, _, _): return "average pool gradient \(w)"
+        case .globalAveragePool: return "global average pool"
+        case .globalAveragePoolGradient: return "global average pool gradient"
+        case .matmul(let a, let b): return "matmul \(a ? "T" : "N")\(b ? "T" : "N")"
+        case .addBias: return "add bias"
+        case .sumRows: return "sum rows"
+        case .softmax: return "softmax"
+        case .softmaxGradient: return "softmax gradient"
+        case .scaleChannels: return "scale channels"
+        case .channelDot: return "channel dot"
+        case .concatenate: return "concatenate"
+        case .slice(let start, let count): return "slice \(start)..<\(start + count)"
+        case .subsamplePad(let stride, let before, let after):
+            return "subsample /\(stride) pad \(before),\(after)"
+        case .subsamplePadGradient(let stride, _, _): return "subsample /\(stride) gradient"
+        case .flatten: return "flatten"
+        case .unflatten: return "unflatten"
+        case .crossEntropy(let smoothing):
+            return "cross entropy" + (smoothing == 0 ? "" : " smoothing \(smoothing)")
+        case .crossEntropyGradient: return "cross entropy gradient"
+        case .reorder(let layout): return "reorder to \(layout)"
+        }
+    }
+}

@@ -1,0 +1,180 @@
+import ApusTensor
+
+/// A mismatch found by inference; the builder adds the path and the shapes.
+struct ShapeMismatch: Error { let problem: String }
+
+extension Op {
+    /// The shapes of the outputs for inputs of these shapes; throws `ShapeMismatch`.
+    /// Sources have no inputs to infer from and are never asked.
+    func outputShapes(_ x: [Shape]) throws(ShapeMismatch) -> [Shape] {
+        switch self {
+        case .input, .parameter, .buffer, .constant:
+            preconditionFailure("the shape of \(self) is given, not inferred")
+
+        case .convolution(let window, let groups):
+            try expect(x.count == 2 || x.count == 3, "expects an image, weights and perhaps a bias")
+            try image(x[0])
+            try expect(x[1].rank == 4, "weights must be [out, in / groups, height, width]")
+            try expect(
+                Size(x[1][2], x[1][3]) == window.kernel, "weights do not have the kernel's size")
+            try expect(groups >= 1, "needs at least one group")
+            try expect(
+                x[0][1] % groups == 0 && x[1][0] % groups == 0,
+                "channels cannot be divided into \(groups) groups")
+            try expect(
+                x[0][1] / groups == x[1][1],
+                "weights expect \(x[1][1] * groups) input channels, not \(x[0][1])")
+            if x.count == 3 { try expect(x[2] == [x[1][0]], "bias must have one value a channel") }
+            let size = try slide(window, over: x[0])
+            return [[x[0][0], x[1][0], size.height, size.width]]
+        case .convolutionInputGradient(let window, _, let input):
+            try image(x[0])
+            let size = try slide(window, over: input)
+            try expect(
+                x[0] == [input[0], x[1][0], size.height, size.width],
+                "gradient does not have the output's shape")
+            return [input]
+        case .convolutionWeightGradient(let window, let groups, let bias):
+            try image(x[0])
+            try image(x[1])
+            let w = Shape([x[1][1], x[0][1] / groups, window.kernel.height, window.kernel.width])
+            return bias ? [w, [x[1][1]]] : [w]
+
+        case .batchNorm(let n):
+            try expect(x.count == (n.addsResidual ? 4 : 3), "expects an image, scale and shift")
+            try perChannel(x[0], [x[1], x[2]])
+            if n.addsResidual { try same(x[0], x[3]) }
+            return [x[0], [x[0][1]], [x[0][1]]]
+        case .normalize(let n):
+            try expect(
+                x.count == (n.addsResidual ? 6 : 5), "expects scale, shift, mean and variance")
+            try perChannel(x[0], [x[1], x[2], x[3], x[4]])
+            if n.addsResidual { try same(x[0], x[5]) }
+            return [x[0]]
+        case .batchNormGradient(let n, _):
+            try perChannel(x[0], [x[2], x[3], x[4]])
+            try same(x[0], x[1])
+            if n.rectified { try same(x[0], x[5]) }
+            let c: Shape = [x[0][1]]
+            return [x[0], c, c] + (n.addsResidual ? [x[0]] : [])
+        case .movingAverage, .add, .activationGradient, .softmaxGradient:
+            try expect(x.count == 2, "expects two operands")
+            try same(x[0], x[1])
+            return [x[0]]
+
+        case .activation, .dropout, .stochasticDepth:
+            return [x[0]]
+
+        case .maxPool(let window), .averagePool(let window, _):
+            try image(x[0])
+            let p = window.padding
+            try expect(
+                p.top < window.extent.height && p.bottom < window.extent.height
+                    && p.left < window.extent.width && p.right < window.extent.width,
+                "padding must be smaller than the window")
+            let size = try slide(window, over: x[0])
+            return [[x[0][0], x[0][1], size.height, size.width]]
+        case .maxPoolGradient:
+            return [x[0]]
+        case .averagePoolGradient(_, _, let input), .globalAveragePoolGradient(let input):
+            return [input]
+        case .globalAveragePool:
+            try image(x[0])
+            return [[x[0][0], x[0][1], 1, 1]]
+
+        case .matmul(let transposeA, let transposeB):
+            try expect(x[0].rank == 2 && x[1].rank == 2, "expects two matrices")
+            let (m, k) = transposeA ? (x[0][1], x[0][0]) : (x[0][0], x[0][1])
+            let (k2, n) = transposeB ? (x[1][1], x[1][0]) : (x[1][0], x[1][1])
+            try expect(k == k2, "inner dimensions \(k) and \(k2) differ")
+            return [[m, n]]
+        case .addBias:
+            try expect(x[0].rank == 2 && x[1] == [x[0][1]], "bias must have one value a column")
+            return [x[0]]
+        case .sumRows:
+            try expect(x[0].rank == 2, "expects a matrix")
+            return [[x[0][1]]]
+        case .softmax:
+            try expect(x[0].rank == 2, "expects [batch, features]; flatten or pool first")
+            return [x[0]]
+
+        case .scaleChannels:
+            try image(x[0])
+            try expect(x[1] == [x[0][0], x[0][1], 1, 1], "scale must have one value a channel")
+            return [x[0]]
+        case .channelDot:
+            try image(x[0])
+            try same(x[0], x[1])
+            return [[x[0][0], x[0][1], 1, 1]]
+        case .concatenate:
+            try expect(!x.isEmpty, "has no branches")
+            for s in x {
+                try image(s)
+                try expect(
+                    s[0] == x[0][0] && s[2] == x[0][2] && s[3] == x[0][3],
+                    "branches differ in more than channels")
+            }
+            return [[x[0][0], x.map { $0[1] }.reduce(0, +), x[0][2], x[0][3]]]
+        case .slice(let start, let count):
+            try image(x[0])
+            try expect(
+                start >= 0 && count >= 1 && start + count <= x[0][1], "slice is out of range")
+            return [[x[0][0], count, x[0][2], x[0][3]]]
+        case .subsamplePad(let stride, let before, let after):
+            try image(x[0])
+            try expect(stride >= 1 && before >= 0 && after >= 0, "cannot drop channels")
+            return [
+                [
+                    x[0][0], x[0][1] + before + after,
+                    (x[0][2] + stride - 1) / stride, (x[0][3] + stride - 1) / stride,
+                ]
+            ]
+        case .subsamplePadGradient(_, _, let input), .unflatten(let input):
+            return [input]
+        case .flatten:
+            try image(x[0])
+            return [[x[0][0], x[0][1] * x[0][2] * x[0][3]]]
+
+        case .crossEntropy:
+            try expect(x[0].rank == 2, "logits must be [batch, classes]")
+            try expect(x[1] == [x[0][0]], "needs one label a row")
+            return [[1], x[0]]
+        case .crossEntropyGradient:
+            return [x[0]]
+        case .reorder:
+            return [x[0]]
+        }
+    }
+
+    private func expect(_ holds: Bool, _ problem: String) throws(ShapeMismatch) {
+        if !holds { throw ShapeMismatch(problem: problem) }
+    }
+
+    private func image(_ s: Shape) throws(ShapeMismatch) {
+        try expect(s.rank == 4, "expects images [batch, channels, height, width]")
+    }
+
+    private func same(_ a: Shape, _ b: Shape) throws(ShapeMismatch) {
+        try expect(a == b, "operands must have the same shape")
+    }
+
+    private func perChannel(_ x: Shape, _ vectors: [Shape]) throws(ShapeMismatch) {
+        try image(x)
+        for v in vectors { try expect(v == [x[1]], "needs one value a channel") }
+    }
+
+    private func slide(_ window: Window, over x: Shape) throws(ShapeMismatch) -> Size {
+        let w = window
+        try expect(
+            min(w.stride.height, w.stride.width, w.dilation.height, w.dilation.width) >= 1
+                && min(w.kernel.height, w.kernel.width) >= 1
+                && min(w.padding.top, w.padding.left, w.padding.bottom, w.padding.right) >= 0,
+            "kernel, stride and dilation must be positive and padding not negative")
+        guard let size = w.output(of: Size(x[2], x[3])) else {
+            throw ShapeMismatch(
+                problem: "a window of \(w.extent.height)x\(w.extent.width) does not fit into "
+                    + "\(x[2])x\(x[3]) pixels; use larger images or smaller strides")
+        }
+        return size
+    }
+}

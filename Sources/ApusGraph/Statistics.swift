@@ -1,0 +1,101 @@
+import ApusTensor
+
+/// What a network costs, read off its graph: no weights are allocated.
+public struct Statistics: Hashable, Sendable {
+    /// One line of the table: a layer that computes.
+    public struct Row: Hashable, Sendable {
+        public let path: String
+        public let operation: String
+        public let output: Shape
+        public let parameters: Int
+        /// Multiply-adds of convolutions and matrix products.
+        public let multiplyAdds: Int
+        /// Bytes of the output in 32-bit floats.
+        public let activationBytes: Int
+        /// Height and width of the input region one output pixel sees; nil after global pooling,
+        /// where it is the whole image.
+        public let receptiveField: Size?
+    }
+
+    public let rows: [Row]
+    /// Trainable numbers.
+    public let parameters: Int
+    /// Multiply-adds of one forward pass over the graph's batch.
+    public let multiplyAdds: Int
+    /// Bytes of all layer outputs together in 32-bit floats.
+    public let activationBytes: Int
+
+    public init(_ graph: Graph) {
+        let sizes = Dictionary(
+            uniqueKeysWithValues: graph.parameters.map { ($0.value, $0.shape.count) })
+        var fields: [ValueID: ReceptiveField?] = [:]
+        var rows: [Row] = []
+        for node in graph.nodes {
+            guard let output = node.outputs.first else { continue }
+            if node.inputs.isEmpty {
+                if node.op == .input { fields[output] = ReceptiveField() }
+                continue
+            }
+            fields[output] = .some(ReceptiveField.after(node, fields))
+            if case .movingAverage = node.op { continue }
+            let shape = graph.shape(output)
+            rows.append(
+                Row(
+                    path: node.path, operation: node.op.description, output: shape,
+                    parameters: node.inputs.compactMap { sizes[$0] }.reduce(0, +),
+                    multiplyAdds: node.op.multiplyAdds(
+                        inputs: node.inputs.map { graph.shape($0) }, output: shape),
+                    activationBytes: shape.count * DataType.float32.byteCount,
+                    receptiveField: (fields[output] ?? nil)?.size))
+        }
+        self.rows = rows
+        parameters = graph.parameters.map(\.shape.count).reduce(0, +)
+        multiplyAdds = rows.map(\.multiplyAdds).reduce(0, +)
+        activationBytes = rows.map(\.activationBytes).reduce(0, +)
+    }
+}
+
+/// The input region one output pixel sees, and the distance between neighbours' regions.
+private struct ReceptiveField {
+    var size = Size(1)
+    var jump = Size(1)
+
+    func sliding(_ window: Window) -> ReceptiveField {
+        ReceptiveField(
+            size: Size(
+                size.height + (window.extent.height - 1) * jump.height,
+                size.width + (window.extent.width - 1) * jump.width),
+            jump: Size(jump.height * window.stride.height, jump.width * window.stride.width))
+    }
+
+    static func after(_ node: Node, _ fields: [ValueID: ReceptiveField?]) -> ReceptiveField? {
+        // Parameters have no entry; an entry of nil has seen the whole image.
+        let known = node.inputs.compactMap { fields[$0] }
+        guard let first = known.first, let first else { return nil }
+        switch node.op {
+        case .convolution(let window, _), .maxPool(let window), .averagePool(let window, _):
+            return first.sliding(window)
+        case .subsamplePad(let stride, _, _):
+            return first.sliding(Window(kernel: Size(1), stride: Size(stride)))
+        case .globalAveragePool, .flatten, .matmul:
+            return nil
+        default:
+            let widest = known.compactMap(\.self).max { $0.size.count < $1.size.count }
+            return known.contains { $0 == nil } ? nil : widest
+        }
+    }
+}
+
+extension Op {
+    /// Multiply-adds of convolutions and matrix products; other operations count none, as usual.
+    func multiplyAdds(inputs: [Shape], output: Shape) -> Int {
+        switch self {
+        case .convolution:
+            return output.count * inputs[1].count / inputs[1][0]
+        case .matmul(let transposeA, _):
+            return output.count * (transposeA ? inputs[0][0] : inputs[0][1])
+        default:
+            return 0
+        }
+    }
+}
