@@ -8,6 +8,9 @@ let package = Package(
         .target(name: "ApusGraph", dependencies: ["ApusTensor"]),
         .target(name: "ApusModels", dependencies: ["ApusGraph"]),
         .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
+        .systemLibrary(name: "CDNNL"),
+        .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
+        .target(name: "ApusRuntime", dependencies: ["ApusCompiler", "CDNNL", "CKernels"]),
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
     ]
 )

@@ -1,0 +1,45 @@
+import CDNNL
+import Foundation
+
+/// What the engine runs on.
+public enum Machine {
+    /// oneDNN's version, such as "2.6.3".
+    public static var libraryVersion: String {
+        guard let v = dnnl_version()?.pointee else { return "unknown" }
+        return "\(v.major).\(v.minor).\(v.patch)"
+    }
+
+    /// Bits of oneDNN's instruction sets that matter here; the same in versions 2 and 3.
+    private static var instructionSets: UInt32 { dnnl_get_effective_cpu_isa().rawValue }
+
+    public static var hasAVX2: Bool { instructionSets & 0x4 != 0 }
+    public static var hasAVX512: Bool { instructionSets & 0x20 != 0 }
+
+    /// Channels in a block of the layout the CPU's kernels want.
+    public static var block: Int { hasAVX512 ? 16 : 8 }
+
+    /// The processor's name as Linux tells it.
+    public static var processor: String {
+        line(of: "model name") ?? "unknown processor"
+    }
+
+    /// The processor's features as Linux lists them, such as `avx512_bf16`.
+    public static var features: Set<String> {
+        Set((line(of: "flags") ?? "").split(separator: " ").map(String.init))
+    }
+
+    private static func line(of key: String) -> String? {
+        guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8) else {
+            return nil
+        }
+        for line in text.split(separator: "\n") where line.hasPrefix(key) {
+            return line.split(separator: ":", maxSplits: 1).last.map {
+                $0.trimmingCharacters(in: .whitespaces)
+            }
+        }
+        return nil
+    }
+
+    /// Cores this process may use.
+    public static var cores: Int { ProcessInfo.processInfo.activeProcessorCount }
+}

@@ -1,0 +1,188 @@
+import ApusGraph
+import ApusTensor
+import CDNNL
+
+/// The geometry of a convolution in one pass: what the tuner's choice depends on.
+struct ConvolutionProblem: Hashable {
+    enum Pass: String, Hashable { case forward, inputGradient, weightGradient }
+
+    var pass: Pass
+    var inference: Bool
+    var input: Shape
+    var weights: Shape
+    var output: Shape
+    var window: Window
+    var groups: Int
+    var bias: Bool
+    var inputLayout: Layout
+    var outputLayout: Layout
+
+    /// Multiply-adds.
+    var multiplyAdds: Int { output.count * weights.count / weights[0] }
+
+    /// Names the problem in the tuner's cache.
+    var key: String {
+        let p = window.padding
+        let w = window
+        return "\(pass.rawValue)\(inference ? "-inference" : "") fp32 \(input) \(inputLayout) "
+            + "\(weights) g\(groups)\(bias ? " bias" : "") "
+            + "s\(w.stride.height),\(w.stride.width) d\(w.dilation.height),\(w.dilation.width) "
+            + "p\(p.top),\(p.left),\(p.bottom),\(p.right) \(outputLayout)"
+    }
+}
+
+/// How the library computes a convolution.
+enum ConvolutionAlgorithm: String, CaseIterable {
+    case direct, winograd
+
+    var kind: dnnl_alg_kind_t {
+        switch self {
+        case .direct: dnnl_convolution_direct
+        case .winograd: dnnl_convolution_winograd
+        }
+    }
+
+    /// Algorithms worth asking the library for.
+    static func candidates(_ problem: ConvolutionProblem) -> [ConvolutionAlgorithm] {
+        let window = problem.window
+        let fits =
+            window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
+            && problem.groups == 1
+        return fits ? [.direct, .winograd] : [.direct]
+    }
+}
+
+/// One pass of a convolution. Weights live in the layout of files; where the algorithm wants
+/// another, they are converted on the way in, and weight gradients on the way out.
+final class ConvolutionStep: Step {
+    let implementation: String
+    private let primitive: Primitive
+    /// From the stored weights to the algorithm's, or from the algorithm's gradient to the stored.
+    private let reorder: Primitive?
+    private let pass: ConvolutionProblem.Pass
+    private let weights: Descriptor
+    private let plainWeights: Descriptor
+    private let weightPointer: UnsafeMutableRawPointer
+    private let weightArgument: Int32
+    /// Inference keeps the converted weights and renews them when the parameters change.
+    private var cachedWeights: Arena?
+    private var cachedVersion = -1
+
+    /// Where a convolution's operands lie: input, weights, bias and output, or their gradients.
+    struct Operands {
+        var input: UnsafeMutablePointer<Float>
+        var weights: UnsafeMutablePointer<Float>
+        var bias: UnsafeMutablePointer<Float>?
+        var output: UnsafeMutablePointer<Float>
+    }
+
+    /// Throws an `EngineError` if the library does not offer the algorithm for this problem.
+    init(
+        _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm, _ operands: Operands,
+        _ library: Library
+    ) throws {
+        let w = problem.window
+        let source = Descriptor.image(problem.input, problem.inputLayout)
+        let target = Descriptor.image(problem.output, problem.outputLayout)
+        let free = Descriptor.weights(problem.weights, groups: problem.groups, plain: false)
+        let bias = problem.bias ? Descriptor([problem.weights[0]], dnnl_a) : nil
+        pass = problem.pass
+        var description: dnnl_primitive_desc_t?
+        let status = apus_convolution_pd(
+            &description, library.engine, problem.pass.shim, problem.inference, algorithm.kind,
+            source.handle, free.handle, bias?.handle, target.handle,
+            [Int64(w.stride.height), Int64(w.stride.width)],
+            [Int64(w.dilation.height - 1), Int64(w.dilation.width - 1)],
+            [Int64(w.padding.top), Int64(w.padding.left)],
+            [Int64(w.padding.bottom), Int64(w.padding.right)])
+        try EngineError.check(status, "plan a convolution \(problem.key) by \(algorithm.rawValue)")
+        guard let description else { throw EngineError(description: "oneDNN returned nothing") }
+        primitive = try Primitive(description, library)
+        implementation = primitive.implementation
+        plainWeights = Descriptor.weights(problem.weights, groups: problem.groups, plain: true)
+        weightPointer = UnsafeMutableRawPointer(operands.weights)
+
+        switch problem.pass {
+        case .forward:
+            weights = try primitive.chosen(dnnl_query_weights_md)
+            weightArgument = DNNL_ARG_WEIGHTS
+            try primitive.set(DNNL_ARG_SRC, source, operands.input)
+            try primitive.set(DNNL_ARG_DST, target, operands.output)
+            if let bias, let pointer = operands.bias {
+                try primitive.set(DNNL_ARG_BIAS, bias, pointer)
+            }
+        case .inputGradient:
+            weights = try primitive.chosen(dnnl_query_weights_md)
+            weightArgument = DNNL_ARG_WEIGHTS
+            try primitive.set(DNNL_ARG_DIFF_SRC, source, operands.input)
+            try primitive.set(DNNL_ARG_DIFF_DST, target, operands.output)
+        case .weightGradient:
+            weights = try primitive.chosen(dnnl_query_diff_weights_md)
+            weightArgument = DNNL_ARG_DIFF_WEIGHTS
+            try primitive.set(DNNL_ARG_SRC, source, operands.input)
+            try primitive.set(DNNL_ARG_DIFF_DST, target, operands.output)
+            if let bias, let pointer = operands.bias {
+                try primitive.set(DNNL_ARG_DIFF_BIAS, bias, pointer)
+            }
+        }
+        if weights == plainWeights {
+            reorder = nil
+            try primitive.set(weightArgument, weights, weightPointer)
+        } else if problem.pass == .weightGradient {
+            reorder = try Primitive.reorder(library, from: weights, to: plainWeights)
+        } else {
+            reorder = try Primitive.reorder(library, from: plainWeights, to: weights)
+            if problem.inference {
+                cachedWeights = Arena(
+                    count: weights.byteCount / MemoryLayout<Float>.stride + 1)
+            }
+        }
+    }
+
+    /// Converted weights first, then what the primitives themselves ask for.
+    private var weightBytes: Int {
+        reorder == nil || cachedWeights != nil ? 0 : weights.byteCount.roundedUp(to: 4096)
+    }
+
+    var scratchBytes: Int {
+        weightBytes + max(primitive.scratchBytes, reorder?.scratchBytes ?? 0)
+    }
+
+    func bind(scratch: UnsafeMutableRawPointer) throws {
+        let rest = scratch + weightBytes
+        try primitive.setScratch(rest)
+        guard let reorder else { return }
+        try reorder.setScratch(rest)
+        let converted = cachedWeights.map { UnsafeMutableRawPointer($0.base) } ?? scratch
+        try primitive.set(weightArgument, weights, converted)
+        let toPlain = pass == .weightGradient
+        try reorder.set(
+            DNNL_ARG_FROM, toPlain ? weights : plainWeights, toPlain ? converted : weightPointer)
+        try reorder.set(
+            DNNL_ARG_TO, toPlain ? plainWeights : weights, toPlain ? weightPointer : converted)
+        cachedVersion = -1
+    }
+
+    func run(_ context: RunContext) {
+        if pass == .weightGradient {
+            primitive.execute()
+            reorder?.execute()
+            return
+        }
+        if cachedWeights == nil || cachedVersion != context.parameterVersion {
+            reorder?.execute()
+            cachedVersion = context.parameterVersion
+        }
+        primitive.execute()
+    }
+}
+
+extension ConvolutionProblem.Pass {
+    fileprivate var shim: apus_pass {
+        switch self {
+        case .forward: apus_pass_forward
+        case .inputGradient: apus_pass_input_gradient
+        case .weightGradient: apus_pass_weight_gradient
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import ApusGraph
+import ApusTensor
+
+extension StepBuilder {
+    /// The fastest of what the library offers for the node's problem.
+    func convolution(_ node: Node) throws -> any Step {
+        let (problem, operands) = convolutionProblem(node)
+        let candidates = ConvolutionAlgorithm.candidates(problem)
+        let chosen = tuner.choose(problem.key, candidates.map(\.rawValue)) { name in
+            seconds(problem, ConvolutionAlgorithm(rawValue: name) ?? .direct, operands)
+        }
+        let algorithm = chosen.flatMap(ConvolutionAlgorithm.init) ?? .direct
+        return try ConvolutionStep(problem, algorithm, operands, library)
+    }
+
+    /// Times a candidate on the session's own memory; nil if it cannot be used.
+    private func seconds(
+        _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm,
+        _ operands: ConvolutionStep.Operands
+    ) -> Double? {
+        guard let step = try? ConvolutionStep(problem, algorithm, operands, library) else {
+            return nil
+        }
+        // A scalar reference path is never worth timing beside another.
+        if step.implementation.hasPrefix("ref") { return nil }
+        // With nothing to compare there is nothing to time.
+        if ConvolutionAlgorithm.candidates(problem).count == 1 { return 0 }
+        let scratch = Arena(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
+        guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
+        let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
+        step.run(context)
+        let clock = ContinuousClock()
+        let times = (0..<3).map { _ in clock.measure { step.run(context) } }
+        return times.min().map { $0 / .seconds(1) }
+    }
+
+    private func convolutionProblem(
+        _ node: Node
+    ) -> (ConvolutionProblem, ConvolutionStep.Operands) {
+        func problem(
+            _ pass: ConvolutionProblem.Pass, _ window: Window, _ groups: Int, bias: ValueID?,
+            input: ValueID, weights: ValueID, output: ValueID
+        ) -> (ConvolutionProblem, ConvolutionStep.Operands) {
+            (
+                ConvolutionProblem(
+                    pass: pass, inference: isInference, input: shape(input),
+                    weights: shape(weights), output: shape(output), window: window,
+                    groups: groups, bias: bias != nil, inputLayout: layout(input),
+                    outputLayout: layout(output)),
+                ConvolutionStep.Operands(
+                    input: pointer(input), weights: pointer(weights),
+                    bias: bias.map(pointer), output: pointer(output))
+            )
+        }
+        let (x, y) = (node.inputs, node.outputs)
+        switch node.op {
+        case .convolution(let window, let groups):
+            return problem(
+                .forward, window, groups, bias: x.count == 3 ? x[2] : nil, input: x[0],
+                weights: x[1], output: y[0])
+        case .convolutionInputGradient(let window, let groups, _):
+            return problem(
+                .inputGradient, window, groups, bias: nil, input: y[0], weights: x[1],
+                output: x[0])
+        case .convolutionWeightGradient(let window, let groups, let bias):
+            return problem(
+                .weightGradient, window, groups, bias: bias ? y[1] : nil, input: x[0],
+                weights: y[0], output: x[1])
+        default:
+            preconditionFailure("\(node.op) is not a convolution")
+        }
+    }
+}

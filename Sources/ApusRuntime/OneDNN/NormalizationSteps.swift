@@ -1,0 +1,172 @@
+import ApusGraph
+import ApusTensor
+import CKernels
+
+extension StepBuilder {
+    /// Statistics of every plane, merged over the batch, then one pass that normalizes, adds the
+    /// residual and rectifies.
+    func batchNorm(_ node: Node, _ n: Normalization) -> any Step {
+        let x = pointer(node.inputs[0])
+        let gamma = pointer(node.inputs[1])
+        let beta = pointer(node.inputs[2])
+        let residual = n.addsResidual ? UnsafePointer(pointer(node.inputs[3])) : nil
+        let y = pointer(node.outputs[0])
+        let mean = pointer(node.outputs[1])
+        let variance = pointer(node.outputs[2])
+        let image = shape(node.inputs[0])
+        let (planeCount, perImage, pixels) = planes(image)
+        let (team, block, channels) = (team, block, image[1])
+        let padded = perImage * block
+        return KernelStep(scratch: planeCount * 2 * block + 3 * padded) { scratch, _ in
+            let partial = scratch + 3 * padded
+            team.split(planeCount) { begin, end in
+                apus_plane_statistics(block, x, partial, pixels, begin, end)
+            }
+            mergeStatistics(
+                partial, images: image[0], perImage: perImage, block: block, pixels: pixels,
+                channels: channels, mean, variance)
+            let vectors = ChannelVectors(scratch, padded)
+            vectors.fill(channels, mean, variance, gamma, beta, n.epsilon)
+            team.split(planeCount) { begin, end in
+                apus_normalize(
+                    block, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
+                    n.rectified, perImage, pixels, begin, end)
+            }
+        }
+    }
+
+    func normalize(_ node: Node, _ n: Normalization) -> any Step {
+        let x = pointer(node.inputs[0])
+        let inputs = node.inputs[1...4].map(pointer)
+        let residual = n.addsResidual ? UnsafePointer(pointer(node.inputs[5])) : nil
+        let y = pointer(node.outputs[0])
+        let image = shape(node.inputs[0])
+        let (planeCount, perImage, pixels) = planes(image)
+        let (team, block) = (team, block)
+        let padded = perImage * block
+        return KernelStep(scratch: 3 * padded) { scratch, _ in
+            let vectors = ChannelVectors(scratch, padded)
+            vectors.fill(image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
+            team.split(planeCount) { begin, end in
+                apus_normalize(
+                    block, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
+                    n.rectified, perImage, pixels, begin, end)
+            }
+        }
+    }
+
+    /// With g the gradient after the rectifier: dbeta = sum g, dgamma = sum g xhat, and
+    /// dx = gamma / deviation * (g - mean g - xhat * mean(g xhat)); without the means if frozen.
+    func batchNormGradient(_ node: Node, _ n: Normalization, frozen: Bool) -> any Step {
+        let x = pointer(node.inputs[0])
+        let dy = pointer(node.inputs[1])
+        let gamma = pointer(node.inputs[2])
+        let mean = pointer(node.inputs[3])
+        let variance = pointer(node.inputs[4])
+        let y = n.rectified ? UnsafePointer(pointer(node.inputs[5])) : nil
+        let dx = pointer(node.outputs[0])
+        let dgamma = pointer(node.outputs[1])
+        let dbeta = pointer(node.outputs[2])
+        let dresidual = n.addsResidual ? pointer(node.outputs[3]) : nil
+        let image = shape(node.inputs[0])
+        let (planeCount, perImage, pixels) = planes(image)
+        let (team, block, channels) = (team, block, image[1])
+        let padded = perImage * block
+        let elements = Double(image[0] * pixels)
+        return KernelStep(scratch: planeCount * 2 * block + 4 * padded) { scratch, _ in
+            let partial = scratch + 4 * padded
+            let (m, a, b, c) = (
+                scratch, scratch + padded, scratch + 2 * padded, scratch + 3 * padded
+            )
+            scratch.update(repeating: 0, count: 4 * padded)
+            m.update(from: mean, count: channels)
+            team.split(planeCount) { begin, end in
+                apus_normalize_reduce(
+                    block, x, dy, y, m, partial, perImage, pixels, begin, end)
+            }
+            for channel in 0..<channels {
+                var sum = 0.0
+                var product = 0.0
+                let lane = channel / block * 2 * block + channel % block
+                for image in 0..<image[0] {
+                    let at = partial + image * perImage * 2 * block + lane
+                    sum += Double(at[0])
+                    product += Double(at[block])
+                }
+                let inverse = 1 / (Double(variance[channel]) + Double(n.epsilon)).squareRoot()
+                let scale = Double(gamma[channel]) * inverse
+                dgamma[channel] = Float(product * inverse)
+                dbeta[channel] = Float(sum)
+                a[channel] = Float(scale)
+                b[channel] = frozen ? 0 : Float(-scale * inverse * inverse * product / elements)
+                c[channel] = frozen ? 0 : Float(-scale * sum / elements)
+            }
+            team.split(planeCount) { begin, end in
+                apus_normalize_gradient(
+                    block, x, dy, y, m, a, b, c, dx, dresidual, perImage, pixels, begin, end)
+            }
+        }
+    }
+
+    func movingAverage(_ node: Node, _ momentum: Float, _ correction: Float) -> any Step {
+        let old = pointer(node.inputs[0])
+        let statistic = pointer(node.inputs[1])
+        let new = pointer(node.outputs[0])
+        let count = shape(node.outputs[0]).count
+        return KernelStep { _, _ in
+            for i in 0..<count {
+                new[i] = (1 - momentum) * old[i] + momentum * correction * statistic[i]
+            }
+        }
+    }
+}
+
+/// Mean, scale and shift of every channel, zero in the lanes past the last.
+private struct ChannelVectors {
+    let mean: UnsafeMutablePointer<Float>
+    let scale: UnsafeMutablePointer<Float>
+    let shift: UnsafeMutablePointer<Float>
+    let padded: Int
+
+    init(_ scratch: UnsafeMutablePointer<Float>, _ padded: Int) {
+        mean = scratch
+        scale = scratch + padded
+        shift = scratch + 2 * padded
+        self.padded = padded
+    }
+
+    func fill(
+        _ channels: Int, _ mean: UnsafePointer<Float>, _ variance: UnsafePointer<Float>,
+        _ gamma: UnsafePointer<Float>, _ beta: UnsafePointer<Float>, _ epsilon: Float
+    ) {
+        self.mean.update(repeating: 0, count: 3 * padded)
+        self.mean.update(from: mean, count: channels)
+        for channel in 0..<channels {
+            scale[channel] = gamma[channel] / (variance[channel] + epsilon).squareRoot()
+            shift[channel] = beta[channel]
+        }
+    }
+}
+
+/// Joins the planes' sums and squared deviations in double precision (Chan, Golub, LeVeque 1979):
+/// the order is fixed, so the result does not depend on the number of threads.
+private func mergeStatistics(
+    _ partial: UnsafePointer<Float>, images: Int, perImage: Int, block: Int, pixels: Int,
+    channels: Int, _ mean: UnsafeMutablePointer<Float>, _ variance: UnsafeMutablePointer<Float>
+) {
+    let count = Double(images * pixels)
+    for channel in 0..<channels {
+        let lane = channel / block * 2 * block + channel % block
+        var sum = 0.0
+        for image in 0..<images { sum += Double(partial[image * perImage * 2 * block + lane]) }
+        let center = sum / count
+        var squares = 0.0
+        for image in 0..<images {
+            let at = partial + image * perImage * 2 * block + lane
+            let distance = Double(at[0]) / Double(pixels) - center
+            squares += Double(at[block]) + Double(pixels) * distance * distance
+        }
+        mean[channel] = Float(center)
+        variance[channel] = Float(squares / count)
+    }
+}

@@ -1,0 +1,51 @@
+import ApusTensor
+
+/// What changes from run to run.
+struct RunContext {
+    /// Refined by operation and element, it decides what dropout zeroes.
+    var randomKey: RandomKey
+    /// The parameters' version: prepared copies of weights of an older one are stale.
+    var parameterVersion: Int
+}
+
+/// One prepared operation: its pointers are fixed, running it cannot fail and allocates nothing.
+protocol Step: AnyObject {
+    /// Scratch memory the step uses while it runs; all steps share one block.
+    var scratchBytes: Int { get }
+    func bind(scratch: UnsafeMutableRawPointer) throws
+    func run(_ context: RunContext)
+}
+
+/// A step of one of our own kernels.
+final class KernelStep: Step {
+    let scratchBytes: Int
+    private var scratch: UnsafeMutablePointer<Float>?
+    private let body: (UnsafeMutablePointer<Float>, RunContext) -> Void
+
+    /// `scratch` counts floats.
+    init(
+        scratch count: Int = 0,
+        _ body: @escaping (_ scratch: UnsafeMutablePointer<Float>, _ context: RunContext) -> Void
+    ) {
+        scratchBytes = count * MemoryLayout<Float>.stride
+        self.body = body
+    }
+
+    func bind(scratch: UnsafeMutableRawPointer) {
+        self.scratch = scratch.assumingMemoryBound(to: Float.self)
+    }
+
+    func run(_ context: RunContext) {
+        guard let scratch else { preconditionFailure("a step ran before it was bound") }
+        body(scratch, context)
+    }
+}
+
+/// A step of one library primitive whose arguments are all in place.
+final class PrimitiveStep: Step {
+    private let primitive: Primitive
+    init(_ primitive: Primitive) { self.primitive = primitive }
+    var scratchBytes: Int { primitive.scratchBytes }
+    func bind(scratch: UnsafeMutableRawPointer) throws { try primitive.setScratch(scratch) }
+    func run(_ context: RunContext) { primitive.execute() }
+}

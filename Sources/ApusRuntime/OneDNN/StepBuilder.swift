@@ -1,0 +1,100 @@
+import ApusCompiler
+import ApusGraph
+import ApusTensor
+import CDNNL
+import CKernels
+
+/// Turns the nodes of a program into steps over fixed memory.
+struct StepBuilder {
+    let program: Program
+    let arena: Arena
+    let store: ParameterStore
+    let library: Library
+    let team: Team
+    let tuner: Tuner
+    let isInference: Bool
+
+    var graph: Graph { program.graph }
+
+    /// The number of channels in a block of the engine's layout.
+    let block: Int
+
+    func pointer(_ value: ValueID) -> UnsafeMutablePointer<Float> {
+        switch program.bindings[value] {
+        case .parameter(let name): return store.address(parameter: name)
+        case .gradient(let name): return store.address(gradient: name)
+        case .buffer(let name): return store.address(buffer: name)
+        case nil:
+            guard let offset = program.plan.offsets[value] else {
+                preconditionFailure("\(value) has no place in the plan")
+            }
+            return arena.base + offset
+        }
+    }
+
+    func shape(_ value: ValueID) -> Shape { graph.shape(value) }
+    func layout(_ value: ValueID) -> Layout { graph.layout(value) }
+    func count(_ value: ValueID) -> Int { graph.storageCount(value) }
+
+    /// How many planes of one channel block an image in blocked layout has, and their pixels.
+    func planes(_ shape: Shape) -> (count: Int, perImage: Int, pixels: Int) {
+        let perImage = (shape[1] + block - 1) / block
+        return (shape[0] * perImage, perImage, shape[2] * shape[3])
+    }
+
+    /// The step of a node; nil for sources that hold what they are given.
+    func step(_ node: Node) throws -> (any Step)? {
+        switch node.op {
+        case .input, .parameter, .buffer:
+            return nil
+        case .constant(let value):
+            let y = pointer(node.outputs[0])
+            let count = count(node.outputs[0])
+            return KernelStep { _, _ in y.update(repeating: value, count: count) }
+
+        case .convolution, .convolutionInputGradient, .convolutionWeightGradient:
+            return try convolution(node)
+
+        case .batchNorm(let n): return batchNorm(node, n)
+        case .normalize(let n): return normalize(node, n)
+        case .batchNormGradient(let n, let frozen):
+            return batchNormGradient(node, n, frozen: frozen)
+        case .movingAverage(let momentum, let correction):
+            return movingAverage(node, momentum, correction)
+
+        case .activation(let function): return activation(node, function)
+        case .activationGradient(let function): return activationGradient(node, function)
+        case .add: return add(node)
+        case .dropout(let rate, let key): return dropout(node, rate, key)
+        case .stochasticDepth(let rate, let key): return stochasticDepth(node, rate, key)
+
+        case .maxPool(let window): return maxPool(node, window)
+        case .maxPoolGradient(let window): return maxPoolGradient(node, window)
+        case .averagePool(let window, let includesPadding):
+            return averagePool(node, window, includesPadding)
+        case .averagePoolGradient(let window, let includesPadding, _):
+            return averagePoolGradient(node, window, includesPadding)
+        case .globalAveragePool: return globalAveragePool(node)
+        case .globalAveragePoolGradient: return globalAveragePoolGradient(node)
+
+        case .matmul(let transposeA, let transposeB):
+            return try matmul(node, transposeA, transposeB)
+        case .addBias: return addBias(node)
+        case .sumRows: return sumRows(node)
+        case .softmax: return softmax(node)
+        case .softmaxGradient: return softmaxGradient(node)
+
+        case .scaleChannels: return scaleChannels(node)
+        case .channelDot: return channelDot(node)
+        case .concatenate: return concatenate(node)
+        case .slice(let start, let count): return slice(node, start, count)
+        case .subsamplePad(let stride, let before, _): return subsamplePad(node, stride, before)
+        case .subsamplePadGradient(let stride, let before, _):
+            return subsamplePadGradient(node, stride, before)
+        case .flatten, .unflatten, .reorder: return try reorder(node)
+
+        case .crossEntropy(let smoothing): return crossEntropy(node, smoothing)
+        case .crossEntropyGradient(let smoothing): return crossEntropyGradient(node, smoothing)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import ApusCompiler
+import ApusGraph
+import ApusTensor
+import Foundation
+
+/// A program with its memory, ready to run on oneDNN.
+///
+/// Everything that can go wrong goes wrong when the session is made; a run only computes. A session
+/// may be used from any thread, one run at a time; the work happens on the engine's own thread.
+public final class Session {
+    public struct Configuration: Sendable {
+        /// Threads of the engine; by default all cores.
+        public var threads = Machine.cores
+        /// Algorithm choices that are not questioned, by problem: those of a checkpoint.
+        public var choices: [String: String] = [:]
+        /// Whether timings are read from and kept in the tuner's cache file.
+        public var usesTunerCache = true
+        /// Whether normalizations absorb the additions and activations behind them.
+        public var fusesNormalization = true
+        public init() {}
+    }
+
+    public let program: Program
+    public let parameters: ParameterStore
+    /// The algorithm of every convolution that had a choice, by problem: what a checkpoint stores.
+    public let choices: [String: String]
+    /// What each convolution runs on: layer path, pass and the library's name of the kernel.
+    public let implementations: [(path: String, operation: String, kernel: String)]
+    /// Bytes of the arena and of the kernels' scratch memory, without the parameters.
+    public let workspaceBytes: Int
+
+    private let library: Library
+    private let arena: Arena
+    private let scratch: Arena
+    private let team: Team
+    private let steps: [(node: Node, step: any Step)]
+
+    /// Compiles `graph` (with gradients if `differentiate`), allocates its memory, tunes it.
+    /// Throws a `GraphError` for graphs that do not fit together and an `EngineError` where oneDNN
+    /// cannot do what is asked.
+    public convenience init(
+        _ graph: Graph, parameters: ParameterStore, differentiate: Bool = false,
+        configuration: Configuration = Configuration()
+    ) throws {
+        var options = Program.Options(block: Machine.block)
+        options.fusesNormalization = configuration.fusesNormalization
+        let program = try Program(graph, differentiate: differentiate, options: options)
+        try self.init(program, parameters: parameters, configuration: configuration)
+    }
+
+    init(
+        _ program: Program, parameters: ParameterStore, configuration: Configuration
+    ) throws {
+        let isInference = program.graph.gradients.isEmpty
+        if !isInference { parameters.allocateGradients() }
+        let team = Team(threads: max(1, configuration.threads))
+        let arena = Arena(count: program.plan.arenaCount)
+        let machine =
+            "oneDNN \(Machine.libraryVersion), \(Machine.processor), \(team.threads) threads:"
+        let tuner = Tuner(
+            machine: machine, given: configuration.choices,
+            usesCache: configuration.usesTunerCache)
+        // Zeros would flatter the timings of the tuner.
+        let key = RandomKey(seed: 1)
+        for i in 0..<arena.count { arena.base[i] = 2 * key.uniform(at: i) - 1 }
+
+        let (library, steps, scratch) = try EngineThread.shared.perform {
+            team.configure()
+            let library = try Library()
+            let builder = StepBuilder(
+                program: program, arena: arena, store: parameters, library: library, team: team,
+                tuner: tuner, isInference: isInference, block: Machine.block)
+            var steps: [(node: Node, step: any Step)] = []
+            for node in program.graph.nodes {
+                if let step = try builder.step(node) { steps.append((node, step)) }
+            }
+            let scratchBytes = steps.map(\.step.scratchBytes).max() ?? 0
+            let scratch = Arena(count: scratchBytes / MemoryLayout<Float>.stride + 1)
+            for (_, step) in steps { try step.bind(scratch: scratch.base) }
+            return (library, steps, scratch)
+        }
+        tuner.save()
+        self.program = program
+        self.parameters = parameters
+        self.library = library
+        self.arena = arena
+        self.scratch = scratch
+        self.team = team
+        self.steps = steps
+        choices = tuner.used
+        implementations = steps.compactMap { node, step in
+            (step as? ConvolutionStep).map { (node.path, "\(node.op)", $0.implementation) }
+        }
+        workspaceBytes = (arena.count + scratch.count) * MemoryLayout<Float>.stride
+    }
+
+    /// The shape of the input called `name`; a program without it is a mistake of the caller.
+    public func inputShape(_ name: String) -> Shape { program.graph.shape(input(name)) }
+
+    /// Fills the input called `name`; the number of elements must be that of its shape.
+    public func setInput(_ name: String, _ elements: some Collection<Float>) {
+        let value = input(name)
+        precondition(
+            elements.count == program.graph.shape(value).count,
+            "\(elements.count) elements do not fill \(name) \(program.graph.shape(value))")
+        _ = UnsafeMutableBufferPointer(start: address(value), count: elements.count)
+            .update(fromContentsOf: elements)
+    }
+
+    /// Runs the whole program: the forward pass and, if it was compiled with gradients, these.
+    /// `randomKey` decides what dropout zeroes.
+    public func run(randomKey: RandomKey = RandomKey(seed: 0)) {
+        let context = RunContext(
+            randomKey: randomKey, parameterVersion: parameters.version)
+        EngineThread.shared.perform {
+            team.configure()
+            for (_, step) in steps { step.run(context) }
+        }
+    }
+
+    /// A copy of the output called `name` after a run.
+    public func output(_ name: String) -> Tensor {
+        guard let value = program.graph.outputs[name] else {
+            preconditionFailure("the program has no output '\(name)'")
+        }
+        let shape = program.graph.shape(value)
+        precondition(program.graph.layout(value) == .plain, "output '\(name)' is an image")
+        return Tensor(
+            shape, Array(UnsafeBufferPointer(start: address(value), count: shape.count)))
+    }
+
+    /// Runs the program once and returns the seconds of every step, in order.
+    public func profile() -> [(node: Node, seconds: Double)] {
+        let context = RunContext(
+            randomKey: RandomKey(seed: 0), parameterVersion: parameters.version)
+        let clock = ContinuousClock()
+        return EngineThread.shared.perform {
+            team.configure()
+            return steps.map { node, step in
+                (node, clock.measure { step.run(context) } / .seconds(1))
+            }
+        }
+    }
+
+    private func input(_ name: String) -> ValueID {
+        guard let value = program.graph.inputs[name] else {
+            preconditionFailure("the program has no input '\(name)'")
+        }
+        return value
+    }
+
+    private func address(_ value: ValueID) -> UnsafeMutablePointer<Float> {
+        guard let offset = program.plan.offsets[value] else {
+            preconditionFailure("\(value) has no place in the arena")
+        }
+        return arena.base + offset
+    }
+}

@@ -1,0 +1,79 @@
+import Foundation
+
+/// Remembers which algorithm is the fastest for each convolution problem.
+///
+/// Choices come, in this order, from the caller (a checkpoint, so that a resumed run computes the
+/// same bits), from the cache file, and from timing. The cache belongs to one library version, CPU
+/// and number of threads.
+final class Tuner {
+    /// Choices of this session by problem, to store with a checkpoint.
+    private(set) var used: [String: String] = [:]
+    private let given: [String: String]
+    private var cached: [String: String]
+    private let file: URL?
+    private let machine: String
+    private var isChanged = false
+
+    /// - Parameters:
+    ///   - machine: library version, CPU and threads: what timings depend on
+    ///   - given: choices that are not questioned
+    ///   - usesCache: whether to read and write the cache file
+    init(machine: String, given: [String: String], usesCache: Bool) {
+        self.machine = machine
+        self.given = given
+        file = usesCache ? Tuner.cacheFile : nil
+        cached = file.flatMap(Tuner.read) ?? [:]
+    }
+
+    /// `$XDG_CACHE_HOME/apus/tuner.json`, by default below `~/.cache`.
+    static var cacheFile: URL? {
+        let environment = ProcessInfo.processInfo.environment
+        let base =
+            environment["XDG_CACHE_HOME"].map { URL(fileURLWithPath: $0) }
+            ?? environment["HOME"].map { URL(fileURLWithPath: $0).appending(path: ".cache") }
+        return base?.appending(path: "apus/tuner.json")
+    }
+
+    /// A cache that cannot be read is measured again: it holds nothing that cannot be had anew.
+    private static func read(_ file: URL) -> [String: String]? {
+        guard let data = try? Data(contentsOf: file) else { return nil }
+        return try? JSONDecoder().decode([String: String].self, from: data)
+    }
+
+    /// The choice for `problem` among `candidates`, timing them with `seconds` if it is new.
+    /// `seconds` returns nil for a candidate that cannot be used.
+    func choose(
+        _ problem: String, _ candidates: [String], seconds: (String) -> Double?
+    ) -> String? {
+        let key = machine + " " + problem
+        if let known = given[problem] ?? used[problem] ?? cached[key],
+            candidates.contains(known)
+        {
+            used[problem] = known
+            return known
+        }
+        let timed = candidates.compactMap { name in seconds(name).map { (name, $0) } }
+        guard let best = timed.min(by: { $0.1 < $1.1 }) else { return nil }
+        used[problem] = best.0
+        // A single candidate was not compared with anything: nothing to remember.
+        if timed.count > 1 {
+            cached[key] = best.0
+            isChanged = true
+        }
+        return best.0
+    }
+
+    /// Writes new timings to the cache file, beside those another process may have added. Failing to
+    /// is no error: the timings are made again next time.
+    func save() {
+        guard isChanged, let file else { return }
+        let merged = (Tuner.read(file) ?? [:]).merging(cached) { _, new in new }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        guard let data = try? encoder.encode(merged) else { return }
+        try? FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try? data.write(to: file, options: .atomic)
+        isChanged = false
+    }
+}

@@ -1,0 +1,101 @@
+// Kernels that Swift or oneDNN cannot do as fast. Every function is serial and works on a range of
+// its units, so that the caller decides how many threads share the work and in which order partial
+// results are added. Each is compiled for several instruction sets and chosen at load time.
+//
+// Blocked images lie as [batch][channel block][pixel][lane]; a "plane" is one channel block of one
+// image, hw * block floats. Planes are numbered batch-major. Lanes past the last channel hold zero
+// and every kernel keeps them zero.
+#ifndef APUS_KERNELS_H
+#define APUS_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// ---- libgomp: the team of threads that oneDNN uses ----
+void GOMP_parallel(void (*body)(void *), void *context, unsigned threads, unsigned flags);
+int omp_get_thread_num(void);
+int omp_get_num_threads(void);
+int omp_get_max_threads(void);
+void omp_set_num_threads(int threads);
+/// Makes the calling thread treat denormal numbers as zero: they are 40 to 100 times slower.
+void apus_flush_denormals(void);
+
+// ---- Kernels on blocked images; block is 16 or 8 ----
+
+/// Sum and sum of squared deviations from the plane's mean, per lane: partial[plane][2][block].
+void apus_plane_statistics(long block, const float *x, float *partial, long hw, long begin, long end);
+
+/// y = (x - mean) * scale + shift (+ residual) (then max(0, .)), vectors padded to whole blocks.
+void apus_normalize(
+    long block, const float *x, const float *residual, const float *mean, const float *scale,
+    const float *shift, float *y, bool rectified, long channelBlocks, long hw, long begin, long end);
+
+/// With g = dy where y > 0 (everywhere if y is null): sums of g and of g * (x - mean), per lane.
+void apus_normalize_reduce(
+    long block, const float *x, const float *dy, const float *y, const float *mean, float *partial,
+    long channelBlocks, long hw, long begin, long end);
+
+/// dx = a * g + b * (x - mean) + c, and dresidual = g where it is wanted. dx may be dy.
+void apus_normalize_gradient(
+    long block, const float *x, const float *dy, const float *y, const float *mean, const float *a,
+    const float *b, const float *c, float *dx, float *dresidual, long channelBlocks, long hw,
+    long begin, long end);
+
+/// The geometry of a pooling window over planes.
+typedef struct {
+    long inputHeight, inputWidth, outputHeight, outputWidth;
+    long kernelHeight, kernelWidth, strideHeight, strideWidth, dilationHeight, dilationWidth;
+    long padTop, padLeft;
+} apus_window;
+
+void apus_max_pool(long block, const float *x, float *y, const apus_window *w, long begin, long end);
+/// The first of equal maxima receives the gradient.
+void apus_max_pool_gradient(long block, const float *x, const float *dy, float *dx, const apus_window *w, long begin, long end);
+void apus_average_pool(long block, const float *x, float *y, const apus_window *w, bool includesPadding, long begin, long end);
+void apus_average_pool_gradient(long block, const float *dy, float *dx, const apus_window *w, bool includesPadding, long begin, long end);
+
+/// y[plane][lane] = factor * sum over pixels of a * b (of a alone if b is null).
+void apus_plane_dot(long block, const float *a, const float *b, float *y, float factor, long hw, long begin, long end);
+/// y = factor * s[plane][lane] (* x if it is not null).
+void apus_plane_scale(long block, const float *x, const float *s, float *y, float factor, long hw, long begin, long end);
+
+/// Zeroes the lanes past the last channel of planes that are their image's last block.
+void apus_zero_tail(long block, float *x, long channels, long hw, long begin, long end);
+
+/// Copies channels between blocked images, for images begin..<end: source channel sourceStart + c to
+/// target channel targetStart + c, pixel (i * sourceStride, j * sourceStride) to
+/// (i * targetStride, j * targetStride), for i < height and j < width.
+typedef struct {
+    long sourceChannels, sourceHeight, sourceWidth, sourceStart, sourceStride;
+    long targetChannels, targetHeight, targetWidth, targetStart, targetStride;
+    long channels, height, width;
+} apus_channel_copy;
+void apus_copy_channels(long block, const float *x, float *y, const apus_channel_copy *c, long begin, long end);
+
+// ---- Kernels on flat arrays ----
+typedef enum {
+    apus_relu, apus_relu6, apus_leaky_relu, apus_sigmoid, apus_tanh, apus_silu, apus_gelu
+} apus_function;
+
+void apus_add(const float *a, const float *b, float *y, long begin, long end);
+void apus_activate(apus_function f, float slope, const float *x, float *y, long begin, long end);
+/// saved is the output for relu, relu6, sigmoid, tanh and leaky relu, the input for silu and gelu.
+void apus_activate_gradient(apus_function f, float slope, const float *dy, const float *saved, float *dx, long begin, long end);
+/// Zeroes elements whose random number is below the rate. In blocked layout (block > 1) element
+/// numbers are still those of the row-major image; planes begin..<end of hw * block floats.
+void apus_dropout(long block, const float *x, float *y, float rate, uint64_t key, long channels, long hw, long begin, long end);
+
+void apus_add_bias(const float *x, const float *bias, float *y, long columns, long begin, long end);
+/// y[column] = sum over rows, for columns begin..<end.
+void apus_sum_rows(const float *x, float *y, long rows, long columns, long begin, long end);
+
+// ---- Optimizers: one pass over contiguous parameters ----
+/// v = momentum * v + g', g' = g * factor + decay * w; w -= rate * (nesterov ? g' + momentum * v : v)
+void apus_sgd(float *w, const float *g, float *v, float rate, float momentum, float decay, float factor, bool nesterov, long begin, long end);
+/// Decoupled decay (Loshchilov and Hutter 2019); corrections are 1 - beta^step.
+void apus_adamw(float *w, const float *g, float *m, float *v, float rate, float beta1, float beta2, float epsilon, float decay, float factor, float correction1, float correction2, long begin, long end);
+/// average += (1 - keep) * (w - average)
+void apus_ema(float *average, const float *w, float keep, long begin, long end);
+double apus_sum_of_squares(const float *x, long begin, long end);
+
+#endif
