@@ -5,7 +5,7 @@ public struct Image: Hashable, Sendable {
     /// 1 for gray, 3 for red, green, blue.
     public let channels: Int
     /// `height * width * channels` samples.
-    public var pixels: [UInt8]
+    public let pixels: [UInt8]
 
     /// Wraps `pixels`, whose number must be `height * width * channels`.
     public init(width: Int, height: Int, channels: Int, pixels: [UInt8]) {

@@ -89,7 +89,7 @@ import Testing
         let missing = dataError(naming: "test_batch.bin") {
             _ = try DataSets.open("cifar10:\(folder.path)", split: .test)
         }
-        #expect(missing.contains("no such file"))
+        #expect(missing.contains("no test split"))
         try folder.write([10] + pixels, to: "test_batch.bin")
         let label = dataError(naming: "test_batch.bin[0]") {
             _ = try DataSets.open(folder.path, split: .test)

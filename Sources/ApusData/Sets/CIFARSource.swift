@@ -27,7 +27,13 @@ public struct CIFARSource: ImageSource {
         var pixels: [UInt8] = []
         var files: [File] = []
         let labelBytes = kind == .cifar10 ? 1 : 2
-        for name in Self.fileNames(kind, split) {
+        let names = Self.fileNames(kind, split)
+        guard names.contains(where: { Self.isFile("\(folder)/\($0)") }) else {
+            throw DataError(
+                folder, "has no \(split) split of \(kind)",
+                remedy: "put \(names.joined(separator: ", ")) of the binary version into it")
+        }
+        for name in names {
             let path = "\(folder)/\(name)"
             let bytes = try FileBytes.read(path)
             guard !bytes.isEmpty, bytes.count % (3072 + labelBytes) == 0 else {

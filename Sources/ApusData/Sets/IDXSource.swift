@@ -16,7 +16,7 @@ public struct IDXSource: ImageSource {
         guard pictures.dimensions[0] == labels.count else {
             throw DataError(
                 labelsPath,
-                "holds \(labels.count) labels for \(pictures.dimensions[0]) images in \(imagesPath)",
+                "has \(labels.count) labels for \(pictures.dimensions[0]) images in \(imagesPath)",
                 remedy: "use two files of the same data set and split")
         }
         guard !labels.isEmpty, pictures.dimensions[1] > 0, pictures.dimensions[2] > 0 else {

@@ -52,7 +52,7 @@ public struct Preprocessing: Hashable, Codable, Sendable {
         try check(channels == 1 || channels == 3, "channels is \(channels)", "use 1 or 3")
         try check(
             mean.count == channels && deviation.count == channels,
-            "mean has \(mean.count) and deviation \(deviation.count) values for \(channels) channels",
+            "has \(mean.count) means and \(deviation.count) deviations for \(channels) channels",
             "give one of each for every channel")
         try check(
             mean.allSatisfy(\.isFinite) && deviation.allSatisfy { $0.isFinite && $0 > 0 },
