@@ -1,16 +1,28 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+// Targets stand in the order a network travels; imports run strictly downward.
 let package = Package(
     name: "apus",
     targets: [
+        .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
+        .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
+        .systemLibrary(name: "CPNG", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
+
         .target(name: "ApusTensor"),
         .target(name: "ApusGraph", dependencies: ["ApusTensor"]),
         .target(name: "ApusModels", dependencies: ["ApusGraph"]),
         .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
-        .systemLibrary(name: "CDNNL"),
-        .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
         .target(name: "ApusRuntime", dependencies: ["ApusCompiler", "CDNNL", "CKernels"]),
+        .target(name: "ApusData", dependencies: ["ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),
+        .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
+
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
+        .testTarget(
+            name: "ApusDataTests",
+            dependencies: ["ApusData", "ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),
+        .testTarget(name: "ApusFilesTests", dependencies: ["ApusFiles"]),
     ]
 )

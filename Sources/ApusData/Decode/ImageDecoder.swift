@@ -1,0 +1,58 @@
+/// Turns the bytes of a JPEG or PNG file into an image.
+public struct ImageDecoder: Hashable, Sendable {
+    /// Images of more pixels are an error before memory is asked for: a file of a few hundred
+    /// bytes can claim any size.
+    public var maximumPixels: Int
+
+    public init(maximumPixels: Int = 100_000_000) { self.maximumPixels = maximumPixels }
+
+    /// Decodes the file at `path`.
+    public func decode(contentsOf path: String) throws -> Image {
+        try decode(FileBytes.read(path), name: path)
+    }
+
+    /// Decodes a file held in memory; `name` is what errors call it.
+    ///
+    /// The kind is told from the content: a JPEG named `.png` is read as a JPEG. Damaged files
+    /// are errors even where a decoder could guess the rest.
+    public func decode(_ bytes: [UInt8], name: String) throws -> Image {
+        if bytes.starts(with: [0xFF, 0xD8, 0xFF]) {
+            return try JPEGDecoder.decode(bytes, name: name, maximumPixels: maximumPixels)
+        }
+        if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
+            return try PNGDecoder.decode(bytes, name: name, maximumPixels: maximumPixels)
+        }
+        throw DataError(
+            name, "is not a JPEG or PNG image (\(Self.describe(bytes)))",
+            remedy: "convert it to one of them or remove it")
+    }
+
+    /// A few words on what a file that is no image starts with.
+    private static func describe(_ bytes: [UInt8]) -> String {
+        if bytes.isEmpty { return "it is empty" }
+        let start = bytes.prefix(12)
+        if start.allSatisfy({ (0x20..<0x7F).contains($0) || [9, 10, 13].contains($0) }) {
+            let text = String(decoding: start, as: UTF8.self)
+            let words = String(text.map { $0.isNewline || $0 == "\t" ? " " : $0 })
+            return "it starts with the text \"\(words)\""
+        }
+        let hex = start.prefix(4).map { byte in
+            (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+        }
+        return "it starts with the bytes \(hex.joined(separator: " "))"
+    }
+
+    static func checkSize(
+        width: Int, height: Int, name: String, maximumPixels: Int
+    ) throws {
+        guard width > 0, height > 0 else {
+            throw DataError(name, "has no pixels", remedy: "remove it")
+        }
+        // Division instead of a product: a damaged header must not overflow.
+        guard width <= maximumPixels / height else {
+            throw DataError(
+                name, "is \(width)x\(height), more than the limit of \(maximumPixels) pixels",
+                remedy: "scale it down or raise the decoder's maximumPixels")
+        }
+    }
+}

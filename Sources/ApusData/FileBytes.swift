@@ -1,0 +1,97 @@
+import CZlib
+import Foundation
+
+/// Whole files as bytes, with errors that say what is wrong.
+package enum FileBytes {
+    /// Reads a whole file; a name ending in `.gz` is decompressed.
+    package static func readDecompressed(
+        _ path: String, limit: Int = 1 << 32
+    ) throws -> [UInt8] {
+        let bytes = try read(path)
+        return path.hasSuffix(".gz") ? try gunzip(bytes, name: path, limit: limit) : bytes
+    }
+
+    package static func read(_ path: String) throws -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw unreadable(path, errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw unreadable(path, errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw DataError(path, "is not a file", remedy: "give the path of a file")
+        }
+        let size = Int(status.st_size)
+        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while count < size, let base = buffer.baseAddress {
+                let part = Foundation.read(descriptor, base + count, size - count)
+                if part < 0 && errno == EINTR { continue }
+                if part < 0 { throw unreadable(path, errno) }
+                if part == 0 { break }
+                count += part
+            }
+        }
+    }
+
+    private static func unreadable(_ path: String, _ code: Int32) -> DataError {
+        let reason = String(cString: strerror(code)).lowercased()
+        return DataError(
+            path, "cannot be read (\(reason))",
+            remedy: code == ENOENT ? "check the path" : "check the file and its permissions")
+    }
+
+    /// Decompresses all members of a gzip file; more than `limit` bytes are an error, so that a
+    /// small hostile file cannot fill the memory.
+    package static func gunzip(
+        _ bytes: [UInt8], name: String, limit: Int = 1 << 32
+    ) throws -> [UInt8] {
+        var stream = z_stream()
+        guard apus_gunzip_begin(&stream) == Z_OK else {
+            throw DataError(name, "cannot be decompressed", remedy: "free some memory")
+        }
+        defer { inflateEnd(&stream) }
+        var output = [UInt8](repeating: 0, count: min(limit, max(1 << 16, bytes.count * 4)))
+        var produced = 0
+        var consumed = 0
+        while true {
+            if produced == output.count {
+                guard produced < limit else {
+                    throw DataError(
+                        name, "decompresses to more than \(limit) bytes",
+                        remedy: "check that it is the right file")
+                }
+                output.append(contentsOf: repeatElement(0, count: min(produced, limit - produced)))
+            }
+            let inputPart = min(bytes.count - consumed, 1 << 30)
+            let outputPart = min(output.count - produced, 1 << 30)
+            let status = bytes.withUnsafeBufferPointer { input in
+                output.withUnsafeMutableBufferPointer { target in
+                    // zlib only reads through next_in; its type lacks the const.
+                    stream.next_in = UnsafeMutablePointer(
+                        mutating: input.baseAddress.map { $0 + consumed })
+                    stream.avail_in = UInt32(inputPart)
+                    stream.next_out = target.baseAddress.map { $0 + produced }
+                    stream.avail_out = UInt32(outputPart)
+                    return inflate(&stream, Z_NO_FLUSH)
+                }
+            }
+            consumed += inputPart - Int(stream.avail_in)
+            produced += outputPart - Int(stream.avail_out)
+            switch status {
+            case Z_STREAM_END:
+                if consumed == bytes.count {
+                    output.removeLast(output.count - produced)
+                    return output
+                }
+                inflateReset(&stream)
+            case Z_OK: continue
+            case Z_BUF_ERROR where produced == output.count: continue
+            case Z_BUF_ERROR:
+                throw DataError(
+                    name, "is cut short (gzip data ends after \(bytes.count) bytes)",
+                    remedy: "download it again")
+            default:
+                throw DataError(name, "is not valid gzip data", remedy: "download it again")
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+import ApusTensor
+import Foundation
+
+/// The bounded line of batches between the threads that make them and the one that takes them.
+///
+/// Batches are opened in order into a ring of slots. Workers claim a few samples of the newest
+/// batch at a time, so several can work on one batch, and write them to disjoint parts of the
+/// slot's memory. All other state is only touched under the lock.
+final class BatchQueue: @unchecked Sendable {
+    /// A few samples of a batch, for one worker to make.
+    struct Chunk {
+        let slot: Int
+        let epoch: Int
+        /// Where in the batch the samples go.
+        let range: Range<Int>
+        /// Where in the source they are, in the same order.
+        let samples: ArraySlice<Int>
+        let memory: UnsafeMutablePointer<Float>
+        let labels: UnsafeMutablePointer<Int32>
+    }
+
+    private struct Slot {
+        let memory: UnsafeMutablePointer<Float>
+        let labels: UnsafeMutablePointer<Int32>
+        var number = 0
+        var samples: [Int] = []
+        /// How many samples are claimed, and how many of these are made.
+        var claimed = 0
+        var made = 0
+        /// The first sample that failed, and why.
+        var failure: (position: Int, error: any Error)?
+        var batch: Batch?
+    }
+
+    private let lock = NSCondition()
+    private var order: SampleOrder
+    private let shape: ImageShape
+    private var slots: [Slot]
+    /// Numbers of the batch to be taken next, to be opened next, and after the last.
+    private var head: Int
+    private var opened: Int
+    private let end: Int?
+    private var isStopped = false
+    private var failure: (any Error)?
+    private var workers = 0
+
+    /// Claims cost a lock, so they are not one by one; few, so that all workers get some.
+    private static let chunkSize = 16
+
+    init(order: SampleOrder, shape: ImageShape) {
+        self.order = order
+        self.shape = shape
+        let options = order.options
+        head = options.start.epoch * order.batchesPerEpoch + options.start.batch
+        opened = head
+        end = options.endEpoch.map { $0 * order.batchesPerEpoch }
+        let capacity = min(options.batchSize, order.count)
+        let floats = capacity * shape.channels * shape.height * shape.width
+        slots = (0..<options.prefetch).map { _ in
+            Slot(memory: .allocate(capacity: floats), labels: .allocate(capacity: capacity))
+        }
+    }
+
+    deinit {
+        for slot in slots {
+            slot.memory.deallocate()
+            slot.labels.deallocate()
+        }
+    }
+
+    /// Where the batch is that is to be taken next.
+    var position: LoaderPosition {
+        lock.withLock {
+            LoaderPosition(
+                epoch: head / order.batchesPerEpoch, batch: head % order.batchesPerEpoch)
+        }
+    }
+
+    // MARK: For the taker
+
+    /// Waits for the next batch; nil after the last or after `stop()`.
+    func take() throws -> Batch? {
+        lock.lock()
+        defer { lock.unlock() }
+        while true {
+            if let failure { throw failure }
+            if isStopped || head >= end ?? .max { return nil }
+            let slot = head % slots.count
+            if opened > head, slots[slot].made == slots[slot].samples.count {
+                if let error = slots[slot].failure?.error {
+                    failure = error
+                    isStopped = true
+                    lock.broadcast()
+                    throw error
+                }
+                if let batch = slots[slot].batch {
+                    slots[slot].batch = nil
+                    head += 1
+                    lock.broadcast()
+                    return batch
+                }
+            }
+            lock.wait()
+        }
+    }
+
+    /// Ends all workers and waits until they are gone.
+    func stop() {
+        lock.lock()
+        isStopped = true
+        lock.broadcast()
+        while workers > 0 { lock.wait() }
+        lock.unlock()
+    }
+
+    // MARK: For the workers
+
+    func enter() { lock.withLock { workers += 1 } }
+
+    func leave() {
+        lock.withLock {
+            workers -= 1
+            lock.broadcast()
+        }
+    }
+
+    /// Waits for samples to make; nil when there will be no more.
+    func claim() -> Chunk? {
+        lock.lock()
+        defer { lock.unlock() }
+        while !isStopped {
+            let newest = (opened + slots.count - 1) % slots.count
+            if opened > head, slots[newest].claimed < slots[newest].samples.count {
+                return claim(in: newest)
+            }
+            if opened >= end ?? .max { return nil }
+            if opened < head + slots.count {
+                open()
+            } else {
+                lock.wait()
+            }
+        }
+        return nil
+    }
+
+    private func open() {
+        let slot = opened % slots.count
+        slots[slot].number = opened
+        slots[slot].samples = order.samples(ofBatch: opened)
+        slots[slot].claimed = 0
+        slots[slot].made = 0
+        slots[slot].failure = nil
+        opened += 1
+        // Workers that wait for a free slot can help with this one.
+        lock.broadcast()
+    }
+
+    private func claim(in index: Int) -> Chunk {
+        let first = slots[index].claimed
+        let end = min(first + Self.chunkSize, slots[index].samples.count)
+        slots[index].claimed = end
+        return Chunk(
+            slot: index, epoch: slots[index].number / order.batchesPerEpoch, range: first..<end,
+            samples: slots[index].samples[first..<end], memory: slots[index].memory,
+            labels: slots[index].labels)
+    }
+
+    /// Reports the samples of a chunk as made, or the first of them that failed.
+    func finish(_ chunk: Chunk, failure: (position: Int, error: any Error)?) {
+        lock.lock()
+        let index = chunk.slot
+        if let failure, failure.position < slots[index].failure?.position ?? .max {
+            slots[index].failure = failure
+        }
+        let isLast = slots[index].made + chunk.range.count == slots[index].samples.count
+        if !isLast || slots[index].failure != nil {
+            slots[index].made += chunk.range.count
+            lock.broadcast()
+            lock.unlock()
+            return
+        }
+        // The slot is left alone until it counts as made, so the copy needs no lock.
+        let slot = slots[index]
+        lock.unlock()
+        let batch = makeBatch(slot)
+        lock.lock()
+        slots[index].batch = batch
+        slots[index].made += chunk.range.count
+        lock.broadcast()
+        lock.unlock()
+    }
+
+    /// Copies a finished slot into values of its own, on the worker's time.
+    private func makeBatch(_ slot: Slot) -> Batch {
+        let count = slot.samples.count
+        let floats = count * shape.channels * shape.height * shape.width
+        return Batch(
+            images: Tensor(
+                [count, shape.channels, shape.height, shape.width],
+                Array(UnsafeBufferPointer(start: slot.memory, count: floats))),
+            labels: Array(UnsafeBufferPointer(start: slot.labels, count: count)),
+            samples: slot.samples, epoch: slot.number / order.batchesPerEpoch,
+            index: slot.number % order.batchesPerEpoch)
+    }
+}

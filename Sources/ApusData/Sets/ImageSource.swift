@@ -1,0 +1,39 @@
+/// Labelled images that can be read in any order, from any thread.
+public protocol ImageSource: Sendable {
+    /// The number of images.
+    var count: Int { get }
+    /// The name of every class; labels are positions in it.
+    var classNames: [String] { get }
+    /// What every image of the set looks like, or nil where images differ or are not yet read.
+    var imageShape: ImageShape? { get }
+    /// The class of an image: 0..<classNames.count.
+    func label(at index: Int) -> Int
+    /// Reads and decodes an image.
+    func image(at index: Int) throws -> Image
+    /// What errors call an image: its file, or the file and the position in it.
+    func name(of index: Int) -> String
+}
+
+/// Channels, height and width of an image.
+public struct ImageShape: Hashable, Sendable, Codable, CustomStringConvertible {
+    public var channels: Int
+    public var height: Int
+    public var width: Int
+
+    public init(channels: Int, height: Int, width: Int) {
+        self.channels = channels
+        self.height = height
+        self.width = width
+    }
+
+    /// The height and the width.
+    public var size: ImageSize { ImageSize(height: height, width: width) }
+
+    public var description: String { "\(channels)x\(height)x\(width)" }
+}
+
+/// Which part of a data set: `train` is learned from, `test` only measured on.
+public enum Split: String, Hashable, Codable, Sendable, CaseIterable {
+    case train
+    case test
+}
