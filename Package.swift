@@ -5,6 +5,8 @@ let package = Package(
     name: "apus",
     targets: [
         .target(name: "ApusTensor"),
+        .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
+        .testTarget(name: "ApusFilesTests", dependencies: ["ApusFiles"]),
     ]
 )
