@@ -18,6 +18,9 @@ let package = Package(
         .target(name: "ApusRuntime", dependencies: ["ApusCompiler", "CDNNL", "CKernels"]),
         .target(name: "ApusData", dependencies: ["ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),
         .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
+        .target(
+            name: "ApusTraining",
+            dependencies: ["ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "CKernels"]),
 
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
         .testTarget(

@@ -29,6 +29,9 @@ public final class Session {
     /// Bytes of the arena and of the kernels' scratch memory, without the parameters.
     public let workspaceBytes: Int
 
+    /// Threads that share the work.
+    public var threads: Int { team.threads }
+
     private let library: Library
     private let arena: Arena
     private let scratch: Arena

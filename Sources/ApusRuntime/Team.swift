@@ -4,18 +4,20 @@ import CKernels
 /// The threads of oneDNN's OpenMP runtime, shared with our own kernels: no second pool.
 ///
 /// libgomp keeps a team for every calling thread, so a team is only used on the engine's thread.
-struct Team {
+package struct Team {
     /// Threads that share the work, the caller among them.
-    let threads: Int
+    package let threads: Int
+
+    package init(threads: Int) { self.threads = threads }
 
     /// Makes `threads` the size of this thread's team and flushes denormals on every member.
-    func configure() {
+    package func configure() {
         omp_set_num_threads(Int32(threads))
         run { _ in apus_flush_denormals() }
     }
 
     /// Calls `body` once on every member with its number and waits for all.
-    func run(_ body: (Int) -> Void) {
+    package func run(_ body: (Int) -> Void) {
         guard threads > 1 else { return body(0) }
         withoutActuallyEscaping(body) { body in
             var box = TeamBody(call: body)
@@ -28,7 +30,7 @@ struct Team {
     /// Splits 0..<count into one contiguous range a member.
     ///
     /// Work of less than `grain` units runs on the caller alone: waking the team costs microseconds.
-    func split(_ count: Int, grain: Int = 2, _ body: (_ begin: Int, _ end: Int) -> Void) {
+    package func split(_ count: Int, grain: Int = 2, _ body: (_ begin: Int, _ end: Int) -> Void) {
         guard count >= grain, threads > 1 else { return body(0, count) }
         run { member in
             let begin = count * member / threads
@@ -38,7 +40,7 @@ struct Team {
     }
 
     /// Splits a flat array on cache lines.
-    func splitArray(_ count: Int, _ body: (_ begin: Int, _ end: Int) -> Void) {
+    package func splitArray(_ count: Int, _ body: (_ begin: Int, _ end: Int) -> Void) {
         let line = Arena.alignment / MemoryLayout<Float>.stride
         split((count + line - 1) / line, grain: 256) { begin, end in
             body(begin * line, min(end * line, count))

@@ -1,0 +1,128 @@
+import ApusFiles
+import ApusRuntime
+import ApusTensor
+import Foundation
+
+/// Where a run stands: with the recipe and the tensors it is all that a run needs to continue.
+public struct Progress: Hashable, Codable, Sendable {
+    /// Steps taken.
+    public var step = 0
+    /// The epoch and the batch in it that come next.
+    public var epoch = 0
+    public var batch = 0
+    /// The running sums of the training metrics since their last line.
+    public var lossSum = 0.0
+    public var correct = 0
+    public var images = 0
+    /// The algorithm of every convolution: another would round differently.
+    public var choices: [String: String] = [:]
+}
+
+/// Reads and writes the state of a run: a safetensors file whose tensors are the network's weights
+/// under their own names, the average under `ema.` and the optimizer's state under `optimizer.`,
+/// and whose metadata holds the recipe and the progress.
+public enum Checkpoint {
+    static let recipeKey = "apus.recipe"
+    static let progressKey = "apus.progress"
+
+    /// Written aside, synced and renamed: there is always one good checkpoint.
+    static func write(
+        _ recipe: Recipe, _ progress: Progress, _ store: ParameterStore, _ optimizer: Optimizer,
+        average: ParameterStore?, to path: String
+    ) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        var tensors = store.tensors()
+        tensors += average?.tensors().map { ("ema." + $0.name, $0.tensor) } ?? []
+        tensors += optimizer.stateTensors()
+        try Safetensors.write(
+            tensors: tensors,
+            metadata: [
+                recipeKey: String(decoding: try encoder.encode(recipe), as: UTF8.self),
+                progressKey: String(decoding: try encoder.encode(progress), as: UTF8.self),
+            ], to: path)
+    }
+
+    /// Restores a run. Throws a `TrainingError` naming the file and what is missing.
+    static func restore(
+        _ path: String, _ recipe: Recipe, _ store: ParameterStore, _ optimizer: Optimizer,
+        average: ParameterStore?
+    ) throws -> Progress {
+        let file = try Safetensors.read(path)
+        let saved = try Checkpoint.recipe(file, path)
+        let differences = saved.differences(recipe)
+        guard differences.isEmpty else {
+            throw TrainingError(
+                "\(path) is of a run with another \(differences.joined(separator: ", ")); "
+                    + "repeat the run's own flags to continue it, or choose another --out")
+        }
+        guard let text = file.metadata[progressKey] else {
+            throw TrainingError("\(path) does not say where the run stood; choose another --out")
+        }
+        let progress: Progress
+        do {
+            progress = try JSONDecoder().decode(Progress.self, from: Data(text.utf8))
+        } catch {
+            throw TrainingError(
+                "\(path) does not say where the run stood (\(error)); choose another --out")
+        }
+        try store.load(file, from: path)
+        if let average { try average.load(file, prefix: "ema.", from: path) }
+        if let missing = optimizer.restore({ file[$0]?.tensor() }) {
+            throw TrainingError("\(path) has no usable \(missing); choose another --out")
+        }
+        optimizer.stepCount = progress.step
+        return progress
+    }
+
+    /// The recipe inside a checkpoint.
+    public static func recipe(_ file: TensorFile, _ path: String) throws -> Recipe {
+        guard let text = file.metadata[recipeKey] else {
+            throw TrainingError(
+                "\(path) holds weights but no recipe; say which network they are of with --model")
+        }
+        do {
+            return try JSONDecoder().decode(Recipe.self, from: Data(text.utf8))
+        } catch {
+            throw TrainingError("\(path) holds a recipe this version cannot read: \(error)")
+        }
+    }
+
+    /// The weights a checkpoint is used with: the average where there is one.
+    public static func loadForUse(
+        _ file: TensorFile, into store: ParameterStore, from path: String
+    ) throws {
+        let averaged = file.names.contains { $0.hasPrefix("ema.") }
+        try store.load(file, prefix: averaged ? "ema." : "", from: path)
+    }
+}
+
+extension ParameterStore {
+    /// All parameters, then all buffers.
+    public func tensors() -> [(name: String, tensor: Tensor)] {
+        names.compactMap { name in tensor(name).map { (name, $0) } }
+    }
+
+    /// Takes every parameter and buffer from a file, under their names behind `prefix`; other
+    /// tensors of the file are none of the network's and are left.
+    ///
+    /// Throws a `TrainingError` that names the file, the parameter and both shapes, before anything
+    /// is changed.
+    public func load(_ file: TensorFile, prefix: String = "", from path: String) throws {
+        var found: [(String, Tensor)] = []
+        for name in names {
+            guard let stored = file[prefix + name] else {
+                throw TrainingError(
+                    "\(path) has no '\(prefix + name)' (\(shape(name)?.description ?? "")); "
+                        + "is it a checkpoint of another network?")
+            }
+            if let expected = shape(name), stored.shape != expected {
+                throw TrainingError(
+                    "\(path): '\(prefix + name)' is \(stored.shape), the network has \(expected); "
+                        + "is it a checkpoint of another network?")
+            }
+            found.append((name, stored.tensor()))
+        }
+        for (name, tensor) in found { try set(name, tensor) }
+    }
+}

@@ -1,0 +1,101 @@
+import ApusData
+import ApusGraph
+import ApusRuntime
+import ApusTensor
+import Foundation
+
+/// How a network does on labelled images.
+public struct Evaluation: Hashable, Codable, Sendable {
+    public var images = 0
+    /// The mean cross entropy.
+    public var loss = 0.0
+    /// Shares of images whose label has the highest logit, or is among the five highest.
+    public var top1 = 0.0
+    public var top5 = 0.0
+    /// Images by label (row) and prediction (column).
+    public var confusion: [[Int]]
+
+    /// The share of a class's images that were recognized; nil if there are none.
+    public func recall(_ label: Int) -> Double? {
+        let total = confusion[label].reduce(0, +)
+        return total == 0 ? nil : Double(confusion[label][label]) / Double(total)
+    }
+
+    /// Half the width of the 95 % interval of `top1`, by the normal approximation.
+    public var top1Uncertainty: Double {
+        images == 0 ? 0 : 1.96 * (top1 * (1 - top1) / Double(images)).squareRoot()
+    }
+}
+
+/// Runs a network on images in batches.
+public final class Evaluator {
+    public let batch: Int
+    public let classes: Int
+    private let session: Session
+
+    public init(
+        _ network: Network, parameters: ParameterStore, batch: Int,
+        configuration: Session.Configuration = .init()
+    ) throws {
+        let graph = try network.graph(batch: batch, mode: .inference)
+        session = try Session(graph, parameters: parameters, configuration: configuration)
+        self.batch = batch
+        guard let logits = graph.outputs["logits"], graph.shape(logits).rank == 2 else {
+            throw TrainingError("\(network.name) does not end in [batch, classes]")
+        }
+        classes = graph.shape(logits)[1]
+    }
+
+    /// The logits [n, classes] of up to `batch` images.
+    public func logits(_ images: Tensor) -> Tensor {
+        let count = images.shape[0]
+        precondition(count <= batch, "\(count) images do not fit a batch of \(batch)")
+        let shape = session.inputShape("images")
+        var elements = images.elements
+        // Rows are independent in use: what fills an incomplete batch changes nothing.
+        elements += [Float](repeating: 0, count: shape.count - elements.count)
+        session.setInput("images", elements)
+        session.run()
+        let all = session.output("logits")
+        return Tensor([count, classes], Array(all.elements[0..<count * classes]))
+    }
+
+    /// Evaluates every image the loader gives; `progress` hears how many are done.
+    public func evaluate(
+        _ loader: Loader, progress: (Int) -> Void = { _ in }
+    ) throws -> Evaluation {
+        var result = Evaluation(
+            confusion: [[Int]](
+                repeating: [Int](repeating: 0, count: classes), count: classes))
+        var top1 = 0
+        var top5 = 0
+        while let batch = try loader.next() {
+            let logits = logits(batch.images)
+            for (row, label) in batch.labels.enumerated() {
+                let scores = logits.elements[row * classes..<(row + 1) * classes]
+                let label = Int(label)
+                guard label < classes else {
+                    throw TrainingError(
+                        "the data has label \(label), the network only \(classes) classes")
+                }
+                let own = scores[scores.startIndex + label]
+                let above = scores.count { $0 > own }
+                if above < 5 { top5 += 1 }
+                let best = scores.indices.max { scores[$0] < scores[$1] } ?? scores.startIndex
+                if best - scores.startIndex == label { top1 += 1 }
+                result.confusion[label][best - scores.startIndex] += 1
+                let largest = Double(scores[best])
+                let sum = scores.reduce(0.0) { $0 + exp(Double($1) - largest) }
+                result.loss += log(sum) + largest - Double(own)
+                result.images += 1
+            }
+            progress(result.images)
+        }
+        guard result.images > 0 else { throw TrainingError("there are no images to evaluate") }
+        let count = Double(result.images)
+        result.loss /= count
+        result.top1 = Double(top1) / count
+        result.top5 = Double(top5) / count
+        return result
+    }
+}

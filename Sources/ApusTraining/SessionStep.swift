@@ -1,0 +1,78 @@
+import ApusGraph
+import ApusRuntime
+import ApusTensor
+
+/// What one training step reports.
+public struct StepResult: Hashable, Sendable {
+    /// The mean loss of the batch.
+    public let loss: Float
+    /// Images whose highest logit is their label.
+    public let correct: Int
+    /// The norm of all gradients before clipping; nil where it was not needed.
+    public let gradientNorm: Float?
+}
+
+/// The loss or the gradients of a step are not numbers; the parameters were left as they were.
+public struct NotFiniteError: Error, Hashable, CustomStringConvertible {
+    public let step: Int
+    public let loss: Float
+
+    public var description: String {
+        "the loss became \(loss) in step \(step); lower the learning rate (--lr), warm up longer "
+            + "(--warmup) or clip gradients (--clip 1)"
+    }
+}
+
+extension Session {
+    /// A session that trains `network` on batches of `batch` images.
+    public static func training(
+        _ network: Network, batch: Int, parameters: ParameterStore, smoothing: Float = 0,
+        configuration: Configuration = Configuration()
+    ) throws -> Session {
+        try Session(
+            network.lossGraph(batch: batch, smoothing: smoothing), parameters: parameters,
+            differentiate: true, configuration: configuration)
+    }
+
+    /// One step of training: forward, backward, update. Images are [batch, channels, height,
+    /// width], labels class indices below the network's number of classes.
+    ///
+    /// Throws a `NotFiniteError` before any parameter is changed.
+    @discardableResult
+    public func step(
+        images: Tensor, labels: [Int32], optimizer: Optimizer, rate: Float, clip: Float? = nil,
+        randomKey: RandomKey = RandomKey(seed: 0)
+    ) throws -> StepResult {
+        setInput("images", images.elements)
+        setInput("labels", labels.map(Float.init))
+        run(randomKey: randomKey)
+        let loss = output("loss").elements[0]
+        var factor: Float = 1
+        var norm: Float?
+        if let clip {
+            let length = optimizer.gradientNorm()
+            norm = length
+            factor = min(1, clip / (length + 1e-6))
+        }
+        guard loss.isFinite, norm?.isFinite ?? true else {
+            throw NotFiniteError(step: optimizer.stepCount, loss: loss)
+        }
+        optimizer.step(rate: rate, gradientFactor: factor, threads: threads)
+        let correct = output("logits").countCorrect(labels)
+        return StepResult(loss: loss, correct: correct, gradientNorm: norm)
+    }
+}
+
+extension Tensor {
+    /// Rows [N, K] whose largest element is at their label.
+    func countCorrect(_ labels: [Int32]) -> Int {
+        let classes = shape[1]
+        return labels.indices.count { row in
+            let scores = elements[row * classes..<(row + 1) * classes]
+            guard let best = scores.indices.max(by: { scores[$0] < scores[$1] }) else {
+                return false
+            }
+            return best - row * classes == Int(labels[row])
+        }
+    }
+}

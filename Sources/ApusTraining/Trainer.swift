@@ -1,0 +1,260 @@
+import ApusData
+import ApusRuntime
+import ApusTensor
+import CKernels
+import Foundation
+
+/// What a trainer tells whoever watches.
+public enum TrainingEvent: Sendable {
+    /// Preparation is done; the run starts at this step of so many, with so many bytes of memory.
+    case started(step: Int, steps: Int, bytes: Int)
+    /// A step is done.
+    case step(StepReport)
+    /// The network was evaluated on the test set.
+    case evaluated(epoch: Int, Evaluation)
+}
+
+/// One step as seen from outside.
+public struct StepReport: Hashable, Sendable {
+    /// Steps taken, of so many.
+    public let step: Int
+    public let steps: Int
+    public let epoch: Int
+    public let epochs: Int
+    /// Means since the last line of metrics.
+    public let loss: Double
+    public let accuracy: Double
+    public let imagesPerSecond: Double
+    /// Seconds until the end at the present rate.
+    public let secondsLeft: Double
+    /// The share of time spent waiting for the loader.
+    public let loaderShare: Double
+}
+
+/// How a run ended.
+public enum TrainingOutcome: Hashable, Sendable {
+    case finished(Evaluation?)
+    /// Asked to stop; the checkpoint is written.
+    case interrupted
+}
+
+/// Trains by a recipe into a run folder, from the start or from the last checkpoint: a run that was
+/// killed at any moment and continued ends with the same bytes as one that was not.
+public final class Trainer {
+    public let recipe: Recipe
+    public let folder: RunFolder
+    public let parameters: ParameterStore
+    public private(set) var progress: Progress
+    public let stepsPerEpoch: Int
+
+    private let session: Session
+    private let optimizer: Optimizer
+    private let average: ParameterStore?
+    private let evaluator: Evaluator?
+    private let train: any ImageSource
+    private let test: (any ImageSource)?
+    private let metrics: MetricsLog
+
+    /// Opens or makes the run folder and prepares everything.
+    ///
+    /// - Parameters:
+    ///   - initial: weights to start from instead of drawing them; ignored when the run continues
+    ///   - test: what to evaluate after every epoch
+    public init(
+        _ recipe: Recipe, folder: RunFolder, train: any ImageSource, test: (any ImageSource)?,
+        initial: ((ParameterStore) throws -> Void)? = nil
+    ) throws {
+        try recipe.validate()
+        self.recipe = recipe
+        self.folder = folder
+        self.train = train
+        self.test = test
+        stepsPerEpoch = train.count / recipe.batch
+        guard stepsPerEpoch >= 1 else {
+            throw TrainingError(
+                "a batch of \(recipe.batch) is larger than the \(train.count) training images; "
+                    + "choose a smaller --batch")
+        }
+        let graph = try recipe.network.graph(batch: 1, mode: .training)
+        parameters = ParameterStore(graph, seed: recipe.seed)
+        optimizer = Optimizer(
+            recipe.optimizer, weightDecay: recipe.weightDecay, for: parameters)
+        average = recipe.ema == nil ? nil : ParameterStore(graph, seed: recipe.seed)
+
+        var progress = Progress()
+        if folder.hasCheckpoint {
+            progress = try Checkpoint.restore(
+                folder.checkpointPath, recipe, parameters, optimizer, average: average)
+        } else {
+            try initial?(parameters)
+            average?.copy(parameters)
+        }
+        var configuration = Session.Configuration()
+        configuration.threads = recipe.threads
+        configuration.choices = progress.choices
+        session = try Session.training(
+            recipe.network, batch: recipe.batch, parameters: parameters,
+            smoothing: recipe.labelSmoothing, configuration: configuration)
+        progress.choices = session.choices
+        evaluator =
+            try test == nil
+            ? nil
+            : Evaluator(
+                recipe.network, parameters: average ?? parameters, batch: recipe.batch,
+                configuration: configuration)
+        self.progress = progress
+        try folder.create()
+        metrics = try MetricsLog(folder.metricsPath, upTo: progress.step)
+        if !folder.hasCheckpoint {
+            try folder.write(recipe)
+            // From the first step on there is something to continue from, with the choices made.
+            try save()
+        }
+    }
+
+    private var steps: Int { stepsPerEpoch * recipe.epochs }
+
+    /// Bytes of weights, gradients, optimizer state, activations and scratch.
+    public var memoryBytes: Int {
+        let floats = MemoryLayout<Float>.stride
+        let states = 2 + optimizer.stateNames.count + (average == nil ? 0 : 1)
+        return session.workspaceBytes + parameters.parameterBlock.count * states * floats
+    }
+
+    /// Runs to the end, saving every `saveInterval` seconds and after every epoch.
+    ///
+    /// `shouldStop` is asked after every step; when it says yes, the state is saved and the run
+    /// returns. Throws a `NotFiniteError` with the last good checkpoint in place.
+    public func run(
+        saveInterval: Double = 60, shouldStop: () -> Bool = { false },
+        onEvent: (TrainingEvent) -> Void = { _ in }
+    ) throws -> TrainingOutcome {
+        var options = LoaderOptions(batchSize: recipe.batch)
+        options.seed = recipe.seed
+        options.start = LoaderPosition(epoch: progress.epoch, batch: progress.batch)
+        options.endEpoch = recipe.epochs
+        options.workers = max(1, min(4, recipe.threads))
+        onEvent(.started(step: progress.step, steps: steps, bytes: memoryBytes))
+        var last: Evaluation?
+        let isBetweenEpochs = progress.batch == 0 && progress.epoch > 0
+        let isFinished = progress.epoch >= recipe.epochs
+        if isBetweenEpochs, isFinished || metrics.lastEvaluation?.step != progress.step {
+            // The run was stopped between an epoch and its evaluation, or is only looked at again.
+            last = try evaluate(onEvent)
+        }
+        if isFinished { return .finished(last) }
+        let loader = try Loader(
+            source: train, preprocessing: recipe.preprocessing,
+            augmentation: recipe.augmentation, options: options)
+        defer { loader.stop() }
+        let clock = ContinuousClock()
+        let start = clock.now
+        let first = progress.step
+        var paused = Duration.zero
+        var lastSave = clock.now
+        let key = RandomKey(seed: recipe.seed).child("step")
+
+        while let batch = try loader.next() {
+            let rate = recipe.schedule.rate(
+                base: recipe.learningRate, step: progress.step, steps: steps,
+                warmup: Int(recipe.warmupEpochs * Double(stepsPerEpoch)))
+            let result = try session.step(
+                images: batch.images, labels: batch.labels, optimizer: optimizer, rate: rate,
+                clip: recipe.clip, randomKey: key.child(progress.step))
+            average?.follow(parameters, keep: recipe.ema ?? 0, step: progress.step)
+            progress.step += 1
+            progress.batch = batch.index + 1
+            progress.epoch = batch.epoch
+            let epochEnds = progress.batch == stepsPerEpoch
+            if epochEnds {
+                progress.batch = 0
+                progress.epoch += 1
+            }
+            progress.lossSum += Double(result.loss)
+            progress.correct += result.correct
+            progress.images += batch.labels.count
+
+            let seconds = (clock.now - start - paused) / .seconds(1)
+            let done = progress.step - first
+            let perSecond = Double(done) / seconds
+            let report = StepReport(
+                step: progress.step, steps: steps, epoch: batch.epoch, epochs: recipe.epochs,
+                loss: progress.lossSum * Double(recipe.batch) / Double(progress.images),
+                accuracy: Double(progress.correct) / Double(progress.images),
+                imagesPerSecond: perSecond * Double(recipe.batch),
+                secondsLeft: Double(steps - progress.step) / perSecond,
+                loaderShare: loader.waitSeconds / seconds)
+            onEvent(.step(report))
+            if epochEnds || progress.step % 100 == 0 { try writeMetrics(report, rate) }
+            if epochEnds {
+                let pause = clock.now
+                try save()
+                lastSave = clock.now
+                last = try evaluate(onEvent)
+                paused += clock.now - pause
+            } else if clock.now - lastSave > .seconds(saveInterval) {
+                try save()
+                lastSave = clock.now
+            }
+            if shouldStop() {
+                if !epochEnds { try save() }
+                return .interrupted
+            }
+        }
+        return .finished(last)
+    }
+
+    private func writeMetrics(_ report: StepReport, _ rate: Float) throws {
+        try metrics.append(
+            Metrics(
+                phase: .train, step: report.step,
+                epoch: Double(report.step) / Double(stepsPerEpoch), loss: report.loss,
+                accuracy: report.accuracy, learningRate: Double(rate),
+                imagesPerSecond: report.imagesPerSecond))
+        progress.lossSum = 0
+        progress.correct = 0
+        progress.images = 0
+    }
+
+    private func evaluate(_ onEvent: (TrainingEvent) -> Void) throws -> Evaluation? {
+        guard let test, let evaluator else { return nil }
+        let loader = try Loader(
+            source: test, preprocessing: recipe.preprocessing,
+            options: .evaluation(batchSize: recipe.batch, workers: max(1, recipe.threads)))
+        defer { loader.stop() }
+        let result = try evaluator.evaluate(loader)
+        onEvent(.evaluated(epoch: progress.epoch, result))
+        if metrics.lastEvaluation?.step == progress.step { return result }
+        try metrics.append(
+            Metrics(
+                phase: .evaluate, step: progress.step, epoch: Double(progress.epoch),
+                loss: result.loss, accuracy: result.top1))
+        return result
+    }
+
+    private func save() throws {
+        try Checkpoint.write(
+            recipe, progress, parameters, optimizer, average: average, to: folder.checkpointPath)
+    }
+}
+
+extension ParameterStore {
+    /// Takes over another store's values.
+    func copy(_ other: ParameterStore) {
+        parameterBlock.base.update(
+            from: other.parameterBlock.base, count: parameterBlock.count)
+        bufferBlock.base.update(from: other.bufferBlock.base, count: bufferBlock.count)
+        markChanged()
+    }
+
+    /// Moves this average of the weights a step towards them; running statistics are taken over.
+    /// Early steps keep less, as the average of few steps should: min(keep, (1 + n) / (10 + n)).
+    func follow(_ other: ParameterStore, keep: Float, step: Int) {
+        let early = Float(1 + step) / Float(10 + step)
+        apus_ema(
+            parameterBlock.base, other.parameterBlock.base, min(keep, early), 0,
+            parameterBlock.count)
+        bufferBlock.base.update(from: other.bufferBlock.base, count: bufferBlock.count)
+        markChanged()
+    }
+}
