@@ -8,6 +8,7 @@ let package = Package(
         .target(name: "ApusGraph", dependencies: ["ApusTensor"]),
         .target(name: "ApusModels", dependencies: ["ApusGraph"]),
         .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
+        .target(name: "ApusRuntime", dependencies: ["ApusCompiler"]),
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
     ]
 )
