@@ -10,5 +10,7 @@ let package = Package(
         .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
         .target(name: "ApusRuntime", dependencies: ["ApusCompiler"]),
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
+        .testTarget(
+            name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
     ]
 )

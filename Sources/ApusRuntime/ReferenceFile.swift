@@ -57,8 +57,14 @@ public enum ReferenceFormula {
     /// The elements of the parameter or buffer called `name`, in row-major order.
     ///
     /// Weights have the variance 2 / fan-in of He et al. 2015, so that activations neither vanish
-    /// nor grow; everything else is a small perturbation of its usual initial value.
+    /// nor grow; everything else is a small perturbation of its usual initial value. The formula is
+    /// evaluated in 64 bits and then rounded to the 32 bits that weights are stored in, so that
+    /// executors of either precision start from the same numbers.
     public static func values(_ name: String, shape: Shape) -> [Double] {
+        exactValues(name, shape).map { Double(Float($0)) }
+    }
+
+    private static func exactValues(_ name: String, _ shape: Shape) -> [Double] {
         if name.hasSuffix("running_mean") { return signed(name, shape).map { 0.1 * $0 } }
         if name.hasSuffix("running_var") { return uniform(name, shape).map { 1 + 0.5 * $0 } }
         if shape.rank >= 2 {

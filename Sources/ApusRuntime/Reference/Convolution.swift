@@ -33,14 +33,14 @@ extension ReferenceExecutor {
                                     oy * window.stride.height - window.padding.top
                                     + ky * window.dilation.height
                                 guard iy >= 0, iy < x.height else { continue }
+                                let row = x.index(n, firstChannel + i, iy, 0)
+                                let outputRow = y.index(n, o, oy, 0)
                                 for ox in 0..<y.width {
                                     let ix =
                                         ox * window.stride.width - window.padding.left
                                         + kx * window.dilation.width
                                     guard ix >= 0, ix < x.width else { continue }
-                                    body(
-                                        x.index(n, firstChannel + i, iy, ix), weight,
-                                        y.index(n, o, oy, ox))
+                                    body(row + ix, weight, outputRow + ox)
                                 }
                             }
                         }
