@@ -5,7 +5,7 @@ import ApusTensor
 /// A small graph under construction together with the numbers of its sources.
 struct TestNetwork {
     var builder = GraphBuilder(mode: .training)
-    private(set) var sources: [ValueID: [Double]] = [:]
+    var sources: [ValueID: [Double]] = [:]
 
     /// How the elements of a source are chosen. All follow from the source's name.
     enum Numbers {
