@@ -142,6 +142,17 @@ import Testing
         #expect(try evaluate(.averagePool(corner, includesPadding: false), square) == [[2.25]])
     }
 
+    /// Elements one before and one after a single pixel: there is nothing to take a maximum of.
+    @Test func poolingWindowsMustSeeTheImage() throws {
+        let window = Window(kernel: Size(2), dilation: Size(2), padding: Edges(1))
+        for op in [Op.maxPool(window), .averagePool(window, includesPadding: false)] {
+            #expect(throws: GraphError.self) { try evaluate(op, ([1, 1, 1, 1], [5])) }
+        }
+        let sum = try evaluate(
+            .averagePool(window, includesPadding: false), ([1, 1, 3, 3], Self.counting))
+        #expect(sum == [[5, 5, 5, 5, 5, 5, 5, 5, 5]])
+    }
+
     @Test func globalAveragePoolKeepsChannelsApart() throws {
         let y = try evaluate(.globalAveragePool, ([1, 2, 1, 2], [1, 2, 10, 30]))
         #expect(y == [[1.5, 20]])
