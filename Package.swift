@@ -4,6 +4,13 @@ import PackageDescription
 // Targets stand in the order a network travels; imports run strictly downward.
 let package = Package(
     name: "apus",
+    products: [
+        .library(name: "Apus", targets: ["Apus"]),
+        .executable(name: "apus", targets: ["ApusCommand"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
     targets: [
         .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
         .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
@@ -21,8 +28,19 @@ let package = Package(
         .target(
             name: "ApusTraining",
             dependencies: ["ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "CKernels"]),
+        .target(name: "Apus", dependencies: ["ApusTraining"]),
+        .executableTarget(
+            name: "ApusCommand",
+            dependencies: [
+                "Apus",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
 
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
+        .testTarget(name: "ApusGraphTests", dependencies: ["ApusGraph"]),
+        .testTarget(name: "ApusModelsTests", dependencies: ["ApusModels"]),
+        .testTarget(name: "ApusCompilerTests", dependencies: ["ApusCompiler", "ApusModels"]),
+        .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
         .testTarget(
             name: "ApusDataTests",
             dependencies: ["ApusData", "ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),

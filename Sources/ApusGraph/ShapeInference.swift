@@ -73,6 +73,9 @@ extension Op {
                     && p.left < window.extent.width && p.right < window.extent.width,
                 "padding must be smaller than the window")
             let size = try slide(window, over: x[0])
+            try expect(
+                window.alwaysSees(Size(x[0][2], x[0][3]), output: size),
+                "a dilated window falls between padding only")
             return [[x[0][0], x[0][1], size.height, size.width]]
         case .maxPoolGradient:
             return [x[0]]
@@ -176,5 +179,27 @@ extension Op {
                     + "\(x[2])x\(x[3]) pixels; use larger images or smaller strides")
         }
         return size
+    }
+}
+
+extension Window {
+    /// Whether at every position at least one element of the window lies on the image. Padding
+    /// below the window's extent ensures it for dense windows, not for dilated ones.
+    fileprivate func alwaysSees(_ image: Size, output: Size) -> Bool {
+        func sees(
+            _ image: Int, _ output: Int, kernel: Int, stride: Int, dilation: Int, before: Int
+        ) -> Bool {
+            (0..<output).allSatisfy { position in
+                (0..<kernel).contains { element in
+                    (0..<image).contains(position * stride - before + element * dilation)
+                }
+            }
+        }
+        return sees(
+            image.height, output.height, kernel: kernel.height, stride: stride.height,
+            dilation: dilation.height, before: padding.top)
+            && sees(
+                image.width, output.width, kernel: kernel.width, stride: stride.width,
+                dilation: dilation.width, before: padding.left)
     }
 }

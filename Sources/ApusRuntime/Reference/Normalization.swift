@@ -1,0 +1,89 @@
+import ApusGraph
+import ApusTensor
+
+extension ReferenceExecutor {
+    /// Mean and biased variance of every channel over the M = N * H * W values of the batch.
+    static func moments(
+        _ x: ReferenceTensor
+    ) -> (mean: ReferenceTensor, variance: ReferenceTensor) {
+        let grid = Grid(x.shape)
+        let count = Double(grid.perChannel)
+        let mean = map(channelSums(x)) { $0 / count }
+        var squares = ReferenceTensor(x.shape)
+        for n in 0..<grid.batch {
+            for c in 0..<grid.channels {
+                for i in grid.pixels(n, c) { squares[i] = (x[i] - mean[c]) * (x[i] - mean[c]) }
+            }
+        }
+        return (mean, map(channelSums(squares)) { $0 / count })
+    }
+
+    /// With the normalized value xhat = (x - mean) / sqrt(variance + epsilon):
+    ///
+    ///     y = gamma * xhat + beta (+ residual), then max(0, y) if rectified
+    static func normalize(
+        _ n: Normalization, _ x: ReferenceTensor, gamma: ReferenceTensor, beta: ReferenceTensor,
+        mean: ReferenceTensor, variance: ReferenceTensor, residual: ReferenceTensor?
+    ) -> ReferenceTensor {
+        let grid = Grid(x.shape)
+        var y = ReferenceTensor(x.shape)
+        for image in 0..<grid.batch {
+            for c in 0..<grid.channels {
+                let deviation = (variance[c] + Double(n.epsilon)).squareRoot()
+                for i in grid.pixels(image, c) {
+                    var value = gamma[c] * (x[i] - mean[c]) / deviation + beta[c]
+                    if let residual { value += residual[i] }
+                    y[i] = n.rectified ? max(0, value) : value
+                }
+            }
+        }
+        return y
+    }
+
+    /// With g = dy where the unit was not cut off by the rectifier (y > 0), and 0 elsewhere:
+    ///
+    ///     dresidual = g
+    ///     dbeta     = sum of g            (over images and pixels)
+    ///     dgamma    = sum of g * xhat
+    ///     dx        = gamma / deviation * g                                      if frozen
+    ///     dx        = gamma / deviation * (g - dbeta / M - xhat * dgamma / M)    otherwise
+    ///
+    /// The two further terms are the paths through the batch's mean and variance.
+    static func normalizationGradient(
+        _ n: Normalization, frozen: Bool, _ x: ReferenceTensor, dy: ReferenceTensor,
+        gamma: ReferenceTensor, mean: ReferenceTensor, variance: ReferenceTensor,
+        y: ReferenceTensor?
+    ) -> (
+        dx: ReferenceTensor, dgamma: ReferenceTensor, dbeta: ReferenceTensor,
+        dresidual: ReferenceTensor
+    ) {
+        let grid = Grid(x.shape)
+        let count = Double(grid.perChannel)
+        let g = y.map { combine(dy, $0) { dy, y in y > 0 ? dy : 0 } } ?? dy
+
+        var deviation = variance
+        for c in 0..<grid.channels {
+            deviation[c] = (variance[c] + Double(n.epsilon)).squareRoot()
+        }
+        var xhat = ReferenceTensor(x.shape)
+        for image in 0..<grid.batch {
+            for c in 0..<grid.channels {
+                for i in grid.pixels(image, c) { xhat[i] = (x[i] - mean[c]) / deviation[c] }
+            }
+        }
+        let dbeta = channelSums(g)
+        let dgamma = channelSums(combine(g, xhat, *))
+
+        var dx = ReferenceTensor(x.shape)
+        for image in 0..<grid.batch {
+            for c in 0..<grid.channels {
+                for i in grid.pixels(image, c) {
+                    let throughStatistics =
+                        frozen ? 0 : dbeta[c] / count + xhat[i] * dgamma[c] / count
+                    dx[i] = gamma[c] / deviation[c] * (g[i] - throughStatistics)
+                }
+            }
+        }
+        return (dx, dgamma, dbeta, g)
+    }
+}

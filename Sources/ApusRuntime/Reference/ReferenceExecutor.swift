@@ -1,0 +1,161 @@
+import ApusGraph
+import ApusTensor
+
+/// Computes every value of a graph in plain Swift with 64-bit floats: the oracle that the engine
+/// and the gradients are checked against. It is written to be obviously right, never to be fast.
+///
+/// It takes any graph, before or after fusion and layout. Layouts are ignored: every array is
+/// row-major over the logical shape, so a `reorder` copies.
+public struct ReferenceExecutor: Sendable {
+    public let graph: Graph
+
+    public init(_ graph: Graph) { self.graph = graph }
+
+    /// Runs all nodes in order and returns every value.
+    ///
+    /// `sources` holds each input, parameter and buffer; a missing one, or one of the wrong number
+    /// of elements, is a programming error. `randomKey` draws the masks of dropout and of
+    /// stochastic depth.
+    public func run(
+        _ sources: [ValueID: [Double]], randomKey: RandomKey = RandomKey(seed: 0)
+    ) -> [ValueID: [Double]] {
+        var values: [ValueID: ReferenceTensor] = [:]
+        for node in graph.nodes {
+            let inputs = node.inputs.map { input -> ReferenceTensor in
+                guard let value = values[input] else {
+                    preconditionFailure("\(node.path): \(input) is read before it is written")
+                }
+                return value
+            }
+            let results =
+                node.inputs.isEmpty
+                ? [source(node, sources)] : evaluate(node, inputs, randomKey)
+            precondition(
+                results.map(\.shape) == node.outputs.map { graph.shape($0) },
+                "\(node.path): \(node.op) does not have the inferred shapes")
+            for (output, result) in zip(node.outputs, results) { values[output] = result }
+        }
+        return values.mapValues(\.elements)
+    }
+
+    private func source(_ node: Node, _ sources: [ValueID: [Double]]) -> ReferenceTensor {
+        let value = node.outputs[0]
+        let shape = graph.shape(value)
+        if case .constant(let number) = node.op {
+            return ReferenceTensor(shape, repeating: Double(number))
+        }
+        guard let elements = sources[value] else {
+            preconditionFailure("\(node.path): no values given for this \(node.op)")
+        }
+        precondition(
+            elements.count == shape.count,
+            "\(node.path): \(elements.count) values given for \(shape)")
+        return ReferenceTensor(shape, elements)
+    }
+
+    /// The outputs of one node that is not a source.
+    private func evaluate(
+        _ node: Node, _ x: [ReferenceTensor], _ randomKey: RandomKey
+    ) -> [ReferenceTensor] {
+        let shape = graph.shape(node.outputs[0])
+        switch node.op {
+        case .input, .parameter, .buffer, .constant:
+            preconditionFailure("\(node.path): a source has no inputs")
+
+        case .convolution(let window, let groups):
+            let bias = x.count == 3 ? x[2] : nil
+            return [Self.convolution(x[0], x[1], bias, window, groups, output: shape)]
+        case .convolutionInputGradient(let window, let groups, let input):
+            return [Self.convolutionInputGradient(x[0], x[1], window, groups, input: input)]
+        case .convolutionWeightGradient(let window, let groups, let bias):
+            let dw = Self.convolutionWeightGradient(x[0], x[1], window, groups, weights: shape)
+            return bias ? [dw, Self.channelSums(x[1])] : [dw]
+
+        case .batchNorm(let n):
+            let (mean, variance) = Self.moments(x[0])
+            let y = Self.normalize(
+                n, x[0], gamma: x[1], beta: x[2], mean: mean, variance: variance,
+                residual: n.addsResidual ? x[3] : nil)
+            return [y, mean, variance]
+        case .normalize(let n):
+            return [
+                Self.normalize(
+                    n, x[0], gamma: x[1], beta: x[2], mean: x[3], variance: x[4],
+                    residual: n.addsResidual ? x[5] : nil)
+            ]
+        case .batchNormGradient(let n, let frozen):
+            let gradient = Self.normalizationGradient(
+                n, frozen: frozen, x[0], dy: x[1], gamma: x[2], mean: x[3], variance: x[4],
+                y: n.rectified ? x[5] : nil)
+            let all = [gradient.dx, gradient.dgamma, gradient.dbeta]
+            return n.addsResidual ? all + [gradient.dresidual] : all
+        case .movingAverage(let momentum, let correction):
+            let m = Double(momentum)
+            let c = Double(correction)
+            return [Self.combine(x[0], x[1]) { old, new in (1 - m) * old + m * c * new }]
+
+        case .activation(let function):
+            return [Self.map(x[0]) { Self.activation(function, $0) }]
+        case .activationGradient(let function):
+            return [
+                Self.combine(x[0], x[1]) { dy, saved in
+                    dy * Self.derivative(function, saved: saved)
+                }
+            ]
+        case .add:
+            return [Self.combine(x[0], x[1], +)]
+        case .dropout(let rate, let key):
+            return [Self.dropout(x[0], rate, key, randomKey)]
+        case .stochasticDepth(let rate, let key):
+            return [Self.stochasticDepth(x[0], rate, key, randomKey)]
+
+        case .maxPool(let window):
+            return [Self.maxPool(x[0], window, output: shape)]
+        case .maxPoolGradient(let window):
+            return [Self.maxPoolGradient(x[0], dy: x[1], window)]
+        case .averagePool(let window, let includesPadding):
+            return [Self.averagePool(x[0], window, includesPadding, output: shape)]
+        case .averagePoolGradient(let window, let includesPadding, let input):
+            return [Self.averagePoolGradient(x[0], window, includesPadding, input: input)]
+        case .globalAveragePool:
+            return [Self.globalAveragePool(x[0])]
+        case .globalAveragePoolGradient(let input):
+            return [Self.globalAveragePoolGradient(x[0], input: input)]
+
+        case .matmul(let transposeA, let transposeB):
+            return [Self.matmul(x[0], transposeA, x[1], transposeB)]
+        case .addBias:
+            return [Self.addBias(x[0], x[1])]
+        case .sumRows:
+            return [Self.sumRows(x[0])]
+        case .softmax:
+            return [Self.softmax(x[0])]
+        case .softmaxGradient:
+            return [Self.softmaxGradient(x[0], y: x[1])]
+
+        case .scaleChannels:
+            return [Self.scaleChannels(x[0], x[1])]
+        case .channelDot:
+            return [Self.channelDot(x[0], x[1])]
+        case .concatenate:
+            return [Self.concatenate(x, output: shape)]
+        case .slice(let start, let count):
+            return [Self.slice(x[0], start, count)]
+        case .subsamplePad(let stride, let before, _):
+            return [Self.subsamplePad(x[0], stride, before, output: shape)]
+        case .subsamplePadGradient(let stride, let before, let input):
+            return [Self.subsamplePadGradient(x[0], stride, before, input: input)]
+        case .flatten, .unflatten:
+            return [ReferenceTensor(shape, x[0].elements)]
+
+        case .crossEntropy(let smoothing):
+            let (loss, probabilities) = Self.crossEntropy(x[0], labels: x[1], smoothing)
+            return [loss, probabilities]
+        case .crossEntropyGradient(let smoothing):
+            return [Self.crossEntropyGradient(x[0], labels: x[1], dloss: x[2], smoothing)]
+
+        case .reorder:
+            return [x[0]]
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import ApusTensor
+
+/// Results of a model, computed elsewhere in 64-bit floats for the weights and the input that
+/// `ReferenceFormula` gives.
+public struct ReferenceFile: Hashable, Sendable, Decodable {
+    /// The model's name, as `Models.named` knows it.
+    public let model: String
+    /// The shape of the input batch.
+    public let input: Shape
+    public let classes: Int
+    public let labels: [Int]
+    /// Trainable numbers.
+    public let parameters: Int
+    /// A row for each image, of the first 16 classes where there are 1000; with running statistics.
+    public let evalLogits: [[Double]]
+    /// The same with the batch's statistics.
+    public let trainLogits: [[Double]]
+    /// The mean cross entropy of the training logits.
+    public let loss: Double
+    /// The gradients of the loss by parameter name.
+    public let gradients: [String: TensorBrief]
+    /// Parameters and running statistics after one step of stochastic gradient descent with
+    /// learning rate 0.1, momentum 0.9 and weight decay 1e-4 on every parameter.
+    public let afterOneSGDStep: [String: TensorBrief]
+
+    private enum CodingKeys: String, CodingKey {
+        case model, input, classes, labels, parameters, loss, gradients
+        case evalLogits = "eval_logits"
+        case trainLogits = "train_logits"
+        case afterOneSGDStep = "after_one_sgd_step"
+    }
+}
+
+/// What a reference file keeps of a tensor.
+public struct TensorBrief: Hashable, Sendable, Decodable {
+    public let shape: Shape
+    /// The square root of the sum of squares.
+    public let l2: Double
+    public let sum: Double
+    /// The first four elements in row-major order, or all of fewer.
+    public let first: [Double]
+
+    /// The brief of a tensor given by its elements in row-major order.
+    public init(_ shape: Shape, _ elements: [Double]) {
+        precondition(
+            shape.count == elements.count, "\(elements.count) elements do not fill \(shape)")
+        self.shape = shape
+        l2 = elements.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        sum = elements.reduce(0, +)
+        first = Array(elements.prefix(4))
+    }
+}
+
+/// The weights and inputs that reference results are computed for: numbers that follow from a name,
+/// so that no weights need to be stored.
+public enum ReferenceFormula {
+    /// The elements of the parameter or buffer called `name`, in row-major order.
+    ///
+    /// Weights have the variance 2 / fan-in of He et al. 2015, so that activations neither vanish
+    /// nor grow; everything else is a small perturbation of its usual initial value. The formula is
+    /// evaluated in 64 bits and then rounded to the 32 bits that weights are stored in, so that
+    /// executors of either precision start from the same numbers.
+    public static func values(_ name: String, shape: Shape) -> [Double] {
+        exactValues(name, shape).map { Double(Float($0)) }
+    }
+
+    private static func exactValues(_ name: String, _ shape: Shape) -> [Double] {
+        if name.hasSuffix("running_mean") { return signed(name, shape).map { 0.1 * $0 } }
+        if name.hasSuffix("running_var") { return uniform(name, shape).map { 1 + 0.5 * $0 } }
+        if shape.rank >= 2 {
+            let fanIn = Double(shape.count / shape[0])
+            let bound = (6 / fanIn).squareRoot()
+            return signed(name, shape).map { $0 * bound }
+        }
+        if name.hasSuffix("weight") { return signed(name, shape).map { 1 + 0.1 * $0 } }
+        return signed(name, shape).map { 0.1 * $0 }
+    }
+
+    /// The input images, in row-major order.
+    public static func input(_ shape: Shape) -> [Double] { signed("input", shape) }
+
+    /// Numbers in 0..<1.
+    private static func uniform(_ name: String, _ shape: Shape) -> [Double] {
+        let key = RandomKey(state: RandomKey.hash(name))
+        return (0..<shape.count).map { Double(key.uniform(at: $0)) }
+    }
+
+    /// Numbers in -1..<1.
+    private static func signed(_ name: String, _ shape: Shape) -> [Double] {
+        uniform(name, shape).map { 2 * $0 - 1 }
+    }
+}
