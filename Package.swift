@@ -9,5 +9,8 @@ let package = Package(
         .target(name: "ApusModels", dependencies: ["ApusGraph"]),
         .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
         .testTarget(name: "ApusTensorTests", dependencies: ["ApusTensor"]),
+        .testTarget(name: "ApusGraphTests", dependencies: ["ApusGraph"]),
+        .testTarget(name: "ApusModelsTests", dependencies: ["ApusModels"]),
+        .testTarget(name: "ApusCompilerTests", dependencies: ["ApusCompiler", "ApusModels"]),
     ]
 )
