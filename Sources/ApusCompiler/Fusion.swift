@@ -9,80 +9,65 @@ public struct NormalizationFusion {
     public init() {}
 
     public func callAsFunction(_ graph: Graph) -> Graph {
-        var graph = graph
-        // A residual first, then the activation after the sum.
-        while let (norm, add) = findAdd(graph) { fuseAdd(&graph, norm, add) }
-        while let (norm, relu) = findReLU(graph) { fuseReLU(&graph, norm, relu) }
-        return graph
-    }
-
-    /// The index of the only node that reads a value which nothing outside the graph reads.
-    private func onlyConsumer(
-        _ value: ValueID, _ consumers: [ValueID: [Int]], _ roots: Set<ValueID>
-    ) -> Int? {
-        guard let users = consumers[value], users.count == 1, !roots.contains(value) else {
-            return nil
-        }
-        return users[0]
-    }
-
-    private func findAdd(_ graph: Graph) -> (Int, Int)? {
         let consumers = graph.consumers()
         let roots = graph.roots
+        /// The only node that reads a value which nothing outside the graph reads.
+        func onlyReader(_ value: ValueID) -> Int? {
+            guard let users = consumers[value], users.count == 1, !roots.contains(value) else {
+                return nil
+            }
+            return users[0]
+        }
+
+        /// What stands in a node's place, where that is not the node itself.
+        var replaced: [Int: [Node]] = [:]
         for (index, node) in graph.nodes.enumerated() {
-            guard let n = node.op.normalization, !n.addsResidual, !n.rectified,
-                let user = onlyConsumer(node.outputs[0], consumers, roots),
-                graph.nodes[user].op == .add,
-                graph.nodes[user].inputs[0] != graph.nodes[user].inputs[1]
+            guard var n = node.op.normalization, !n.rectified else { continue }
+            let statistics = node.outputs.dropFirst()
+            let averages = statistics.flatMap { consumers[$0] ?? [] }
+            guard averages.allSatisfy({ isMovable(graph.nodes[$0], consumers, replaced[$0]) })
             else { continue }
-            return (index, user)
+
+            var merged = node
+            var absorbed = [index]
+            // A residual first, then the activation after the sum.
+            if !n.addsResidual, let add = onlyReader(merged.outputs[0]), replaced[add] == nil,
+                graph.nodes[add].op == .add
+            {
+                let sum = graph.nodes[add]
+                let others = sum.inputs.filter { $0 != merged.outputs[0] }
+                guard others.count == 1 else { continue }
+                n.addsResidual = true
+                merged.inputs += others
+                merged.outputs[0] = sum.outputs[0]
+                absorbed.append(add)
+            }
+            if let relu = onlyReader(merged.outputs[0]),
+                graph.nodes[relu].op == .activation(.relu)
+            {
+                n.rectified = true
+                merged.outputs[0] = graph.nodes[relu].outputs[0]
+                absorbed.append(relu)
+            }
+            guard let last = absorbed.last, last > index else { continue }
+            merged.op = node.op.replacing(n)
+
+            // The merged node takes the last place; averages in between move behind it.
+            let moved = averages.filter { $0 < last }
+            for other in absorbed + moved { replaced[other] = [] }
+            replaced[last] = [merged] + moved.map { graph.nodes[$0] }
         }
-        return nil
+        var result = graph
+        result.nodes = graph.nodes.enumerated().flatMap { replaced[$0.offset] ?? [$0.element] }
+        return result
     }
 
-    private func findReLU(_ graph: Graph) -> (Int, Int)? {
-        let consumers = graph.consumers()
-        let roots = graph.roots
-        for (index, node) in graph.nodes.enumerated() {
-            guard let n = node.op.normalization, !n.rectified,
-                let user = onlyConsumer(node.outputs[0], consumers, roots),
-                graph.nodes[user].op == .activation(.relu)
-            else { continue }
-            return (index, user)
-        }
-        return nil
-    }
-
-    private func fuseAdd(_ graph: inout Graph, _ norm: Int, _ add: Int) {
-        var node = graph.nodes[norm]
-        guard var n = node.op.normalization else { return }
-        let sum = graph.nodes[add]
-        n.addsResidual = true
-        node.op = node.op.replacing(n)
-        node.inputs.append(sum.inputs[0] == node.outputs[0] ? sum.inputs[1] : sum.inputs[0])
-        node.outputs[0] = sum.outputs[0]
-        replace(&graph, norm, add, with: node)
-    }
-
-    private func fuseReLU(_ graph: inout Graph, _ norm: Int, _ relu: Int) {
-        var node = graph.nodes[norm]
-        guard var n = node.op.normalization else { return }
-        n.rectified = true
-        node.op = node.op.replacing(n)
-        node.outputs[0] = graph.nodes[relu].outputs[0]
-        replace(&graph, norm, relu, with: node)
-    }
-
-    /// Puts the merged node in the later node's place; what read the statistics in between moves
-    /// behind it.
-    private func replace(_ graph: inout Graph, _ first: Int, _ last: Int, with node: Node) {
-        let moved = (first + 1..<last).filter { index in
-            graph.nodes[index].inputs.contains { node.outputs.contains($0) }
-        }
-        let movedNodes = moved.map { graph.nodes[$0] }
-        graph.nodes[last] = node
-        graph.nodes.insert(contentsOf: movedNodes, at: last + 1)
-        for index in ([first] + moved).reversed() { graph.nodes.remove(at: index) }
+    /// Whether a reader of the batch's statistics can run later: a moving average nobody reads.
+    private func isMovable(
+        _ node: Node, _ consumers: [ValueID: [Int]], _ replacement: [Node]?
+    ) -> Bool {
+        guard case .movingAverage = node.op, replacement == nil else { return false }
+        return consumers[node.outputs[0]] == nil
     }
 }
 

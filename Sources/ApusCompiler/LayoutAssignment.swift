@@ -18,6 +18,11 @@ public struct LayoutAssignment {
         var blockedCopies: [ValueID: ValueID] = [:]
         let layout = Layout.blocked(block)
         for node in graph.nodes {
+            if case .reorder(let target) = node.op {
+                result.layouts[node.outputs[0].index] = target
+                result.nodes.append(node)
+                continue
+            }
             var node = node
             let keepsPlain = node.op.keepsPlain(node.inputs.map { result.layout($0) })
             for (position, input) in node.inputs.enumerated() {
@@ -38,6 +43,13 @@ public struct LayoutAssignment {
                     result.shape(output).rank == 4 && !plain ? layout : .plain
             }
             result.nodes.append(node)
+        }
+        for parameter in result.parameters {
+            guard let gradient = result.gradients[parameter.name],
+                result.layout(gradient) != .plain
+            else { continue }
+            result.gradients[parameter.name] =
+                try result.append(.reorder(.plain), [gradient], path: parameter.name)[0]
         }
         return result
     }

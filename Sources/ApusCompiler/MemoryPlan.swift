@@ -12,7 +12,8 @@ public struct MemoryPlan: Sendable {
         public var values: [ValueID]
         /// Floats.
         public var count: Int
-        /// Indices of the first node that writes and the last that reads; -1 before all nodes.
+        /// Indices of the first node that writes and the last that reads: -1 for what the caller
+        /// fills before all nodes, the number of nodes for what it reads after them.
         public var first: Int
         public var last: Int
         /// Floats from the arena's base.
@@ -54,11 +55,10 @@ public struct MemoryPlan: Sendable {
         for block in blocks { for value in block.values { offsets[value] = block.offset } }
         self.offsets = offsets
         arenaCount = blocks.map { $0.offset + $0.count }.max() ?? 0
-        var change = [Int](repeating: 0, count: graph.nodes.count + 2)
+        var change = [Int](repeating: 0, count: graph.nodes.count + 3)
         for block in blocks {
             change[block.first + 1] += block.count
-            change[block.last + 2 > change.count - 1 ? change.count - 1 : block.last + 2] -=
-                block.count
+            change[block.last + 2] -= block.count
         }
         var alive = 0
         var most = 0
@@ -77,7 +77,9 @@ public struct MemoryPlan: Sendable {
         var blocks: [Block] = []
         for (index, node) in graph.nodes.enumerated() {
             for input in node.inputs {
-                if let block = indices[input] { blocks[block].last = index }
+                if let block = indices[input], blocks[block].last < index {
+                    blocks[block].last = index
+                }
             }
             for output in node.outputs where !external.contains(output) {
                 indices[output] = blocks.count
@@ -87,7 +89,7 @@ public struct MemoryPlan: Sendable {
                         count: graph.storageCount(output).roundedUp(to: granule),
                         // The caller fills inputs before the first node runs.
                         first: node.op == .input ? -1 : index,
-                        last: roots.contains(output) ? graph.nodes.count - 1 : index))
+                        last: roots.contains(output) ? graph.nodes.count : index))
             }
         }
         return blocks

@@ -99,8 +99,12 @@ extension Program: CustomStringConvertible {
     /// One line a step with the place of what it writes, and the memory at the end.
     public var description: String {
         var lines: [String] = []
+        var isForward = true
         for (index, node) in graph.nodes.enumerated() where !node.inputs.isEmpty {
-            if index == forwardCount { lines.append("-- gradients --") }
+            if isForward && index >= forwardCount {
+                lines.append("-- gradients --")
+                isForward = false
+            }
             let outputs = node.outputs.map { value in
                 let place =
                     plan.offsets[value].map { "@\($0 * MemoryLayout<Float>.stride)" } ?? "bound"

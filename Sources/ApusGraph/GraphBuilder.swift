@@ -83,11 +83,7 @@ public struct GraphBuilder: Sendable {
                     + "into \(groups) groups",
                 shapes: [input])
         }
-        let window = Window(
-            kernel: layer.kernel, stride: layer.stride, dilation: layer.dilation,
-            padding: layer.padding.edges(
-                input: Size(input[2], input[3]), kernel: layer.kernel, stride: layer.stride,
-                dilation: layer.dilation))
+        let window = try window(x, layer.kernel, layer.stride, layer.dilation, layer.padding, path)
         let shape: Shape = [
             channels, input[1] / groups, layer.kernel.height, layer.kernel.width,
         ]
@@ -149,6 +145,11 @@ public struct GraphBuilder: Sendable {
                 path: path, problem: "expects [batch, features]; flatten or pool first",
                 shapes: [input])
         }
+        guard layer.features >= 1 else {
+            throw GraphError(
+                path: path, problem: "needs at least one feature, not \(layer.features)",
+                shapes: [input])
+        }
         let shape: Shape = [layer.features, input[1]]
         let fans = Fans(shape)
         let weight = try parameter(
@@ -169,6 +170,25 @@ public struct GraphBuilder: Sendable {
         output("logits", logits)
         output("loss", loss)
         return loss
+    }
+
+    /// A window over the image `x`.
+    func window(
+        _ x: ValueID, _ kernel: Size, _ stride: Size, _ dilation: Size, _ padding: Padding,
+        _ path: String
+    ) throws(GraphError) -> Window {
+        let input = try imageShape(x, path)
+        let smallest = [kernel, stride, dilation].map { min($0.height, $0.width) }.min() ?? 0
+        guard smallest >= 1 else {
+            throw GraphError(
+                path: path, problem: "kernel, stride and dilation must be positive",
+                shapes: [input])
+        }
+        return Window(
+            kernel: kernel, stride: stride, dilation: dilation,
+            padding: padding.edges(
+                input: Size(input[2], input[3]), kernel: kernel, stride: stride,
+                dilation: dilation))
     }
 
     private func imageShape(_ x: ValueID, _ path: String) throws(GraphError) -> Shape {

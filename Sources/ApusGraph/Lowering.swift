@@ -18,10 +18,12 @@ extension GraphBuilder {
         case .softmax:
             return try append(.softmax, [x], path: path)[0]
         case .maxPool(let layer):
-            let window = window(x, layer.kernel, layer.stride, layer.padding)
+            let window = try window(
+                x, layer.kernel, layer.stride, Size(1), layer.padding, path)
             return try append(.maxPool(window), [x], path: path)[0]
         case .averagePool(let layer):
-            let window = window(x, layer.kernel, layer.stride, layer.padding)
+            let window = try window(
+                x, layer.kernel, layer.stride, Size(1), layer.padding, path)
             return try append(
                 .averagePool(window, includesPadding: layer.includesPadding), [x], path: path)[0]
         case .globalAveragePool:
@@ -85,16 +87,6 @@ extension GraphBuilder {
 
     private func join(_ path: String, _ name: String) -> String {
         path.isEmpty || name.isEmpty ? path + name : path + "." + name
-    }
-
-    private func window(
-        _ x: ValueID, _ kernel: Size, _ stride: Size, _ padding: Padding
-    ) -> Window {
-        let input = shape(x).rank == 4 ? Size(shape(x)[2], shape(x)[3]) : kernel
-        return Window(
-            kernel: kernel, stride: stride,
-            padding: padding.edges(
-                input: input, kernel: kernel, stride: stride, dilation: Size(1)))
     }
 
     private func requireRate(_ rate: Float, _ path: String) throws(GraphError) {

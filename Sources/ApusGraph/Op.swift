@@ -103,6 +103,16 @@ public enum Op: Hashable, Codable, Sendable {
     case reorder(Layout)
 }
 
+extension Op {
+    /// Whether the values come from outside the graph: inputs, parameters, buffers and constants.
+    public var isSource: Bool {
+        switch self {
+        case .input, .parameter, .buffer, .constant: true
+        default: false
+        }
+    }
+}
+
 /// What a batch normalization does besides normalizing.
 public struct Normalization: Hashable, Codable, Sendable {
     /// Added to the variance.

@@ -7,12 +7,12 @@ extension Op {
     /// The shapes of the outputs for inputs of these shapes; throws `ShapeMismatch`.
     /// Sources have no inputs to infer from and are never asked.
     func outputShapes(_ x: [Shape]) throws(ShapeMismatch) -> [Shape] {
+        try expect(operandCounts.contains(x.count), "takes another number of operands")
         switch self {
         case .input, .parameter, .buffer, .constant:
-            preconditionFailure("the shape of \(self) is given, not inferred")
+            throw ShapeMismatch(problem: "the shape of \(self) is given, not inferred")
 
         case .convolution(let window, let groups):
-            try expect(x.count == 2 || x.count == 3, "expects an image, weights and perhaps a bias")
             try image(x[0])
             try expect(x[1].rank == 4, "weights must be [out, in / groups, height, width]")
             try expect(
@@ -28,7 +28,8 @@ extension Op {
             let size = try slide(window, over: x[0])
             return [[x[0][0], x[1][0], size.height, size.width]]
         case .convolutionInputGradient(let window, _, let input):
-            try image(x[0])
+            try image(input)
+            try image(x[1])
             let size = try slide(window, over: input)
             try expect(
                 x[0] == [input[0], x[1][0], size.height, size.width],
@@ -37,17 +38,21 @@ extension Op {
         case .convolutionWeightGradient(let window, let groups, let bias):
             try image(x[0])
             try image(x[1])
+            try expect(
+                groups >= 1 && x[0][1] % groups == 0,
+                "channels cannot be divided into \(groups) groups")
+            let size = try slide(window, over: x[0])
+            try expect(
+                x[1] == [x[0][0], x[1][1], size.height, size.width],
+                "gradient does not have the output's shape")
             let w = Shape([x[1][1], x[0][1] / groups, window.kernel.height, window.kernel.width])
             return bias ? [w, [x[1][1]]] : [w]
 
         case .batchNorm(let n):
-            try expect(x.count == (n.addsResidual ? 4 : 3), "expects an image, scale and shift")
             try perChannel(x[0], [x[1], x[2]])
             if n.addsResidual { try same(x[0], x[3]) }
             return [x[0], [x[0][1]], [x[0][1]]]
         case .normalize(let n):
-            try expect(
-                x.count == (n.addsResidual ? 6 : 5), "expects scale, shift, mean and variance")
             try perChannel(x[0], [x[1], x[2], x[3], x[4]])
             if n.addsResidual { try same(x[0], x[5]) }
             return [x[0]]
@@ -58,7 +63,6 @@ extension Op {
             let c: Shape = [x[0][1]]
             return [x[0], c, c] + (n.addsResidual ? [x[0]] : [])
         case .movingAverage, .add, .activationGradient, .softmaxGradient:
-            try expect(x.count == 2, "expects two operands")
             try same(x[0], x[1])
             return [x[0]]
 
@@ -77,9 +81,24 @@ extension Op {
                 window.alwaysSees(Size(x[0][2], x[0][3]), output: size),
                 "a dilated window falls between padding only")
             return [[x[0][0], x[0][1], size.height, size.width]]
-        case .maxPoolGradient:
+        case .maxPoolGradient(let window):
+            try image(x[0])
+            let size = try slide(window, over: x[0])
+            try expect(
+                x[1] == [x[0][0], x[0][1], size.height, size.width],
+                "gradient does not have the output's shape")
             return [x[0]]
-        case .averagePoolGradient(_, _, let input), .globalAveragePoolGradient(let input):
+        case .averagePoolGradient(let window, _, let input):
+            try image(input)
+            let size = try slide(window, over: input)
+            try expect(
+                x[0] == [input[0], input[1], size.height, size.width],
+                "gradient does not have the output's shape")
+            return [input]
+        case .globalAveragePoolGradient(let input):
+            try image(input)
+            try expect(
+                x[0] == [input[0], input[1], 1, 1], "gradient does not have the output's shape")
             return [input]
         case .globalAveragePool:
             try image(x[0])
@@ -110,7 +129,6 @@ extension Op {
             try same(x[0], x[1])
             return [[x[0][0], x[0][1], 1, 1]]
         case .concatenate:
-            try expect(!x.isEmpty, "has no branches")
             for s in x {
                 try image(s)
                 try expect(
@@ -132,8 +150,21 @@ extension Op {
                     (x[0][2] + stride - 1) / stride, (x[0][3] + stride - 1) / stride,
                 ]
             ]
-        case .subsamplePadGradient(_, _, let input), .unflatten(let input):
+        case .subsamplePadGradient(let stride, let before, let input):
+            try image(x[0])
+            try image(input)
+            try expect(
+                stride >= 1 && before >= 0 && before + input[1] <= x[0][1]
+                    && x[0][2] == (input[2] + stride - 1) / stride
+                    && x[0][3] == (input[3] + stride - 1) / stride,
+                "gradient does not have the output's shape")
             return [input]
+        case .unflatten(let output):
+            try image(output)
+            try expect(
+                x[0].rank == 2 && x[0][0] == output[0] && x[0].count == output.count,
+                "features do not fill \(output)")
+            return [output]
         case .flatten:
             try image(x[0])
             return [[x[0][0], x[0][1] * x[0][2] * x[0][3]]]
@@ -143,9 +174,33 @@ extension Op {
             try expect(x[1] == [x[0][0]], "needs one label a row")
             return [[1], x[0]]
         case .crossEntropyGradient:
+            try expect(
+                x[0].rank == 2 && x[1] == [x[0][0]] && x[2] == [1],
+                "expects probabilities, labels and the gradient of the loss")
             return [x[0]]
         case .reorder:
             return [x[0]]
+        }
+    }
+
+    /// How many inputs the operation takes.
+    private var operandCounts: ClosedRange<Int> {
+        switch self {
+        case .input, .parameter, .buffer, .constant: 0...0
+        case .activation, .dropout, .stochasticDepth, .maxPool, .averagePool,
+            .averagePoolGradient, .globalAveragePool, .globalAveragePoolGradient, .sumRows,
+            .softmax, .slice, .subsamplePad, .subsamplePadGradient, .flatten, .unflatten, .reorder:
+            1...1
+        case .convolutionInputGradient, .convolutionWeightGradient, .movingAverage,
+            .activationGradient, .add, .maxPoolGradient, .matmul, .addBias, .softmaxGradient,
+            .scaleChannels, .channelDot, .crossEntropy:
+            2...2
+        case .convolution: 2...3
+        case .crossEntropyGradient: 3...3
+        case .batchNorm(let n): n.addsResidual ? 4...4 : 3...3
+        case .normalize(let n): n.addsResidual ? 6...6 : 5...5
+        case .batchNormGradient(let n, _): n.rectified ? 6...6 : 5...5
+        case .concatenate: 1...Int.max
         }
     }
 

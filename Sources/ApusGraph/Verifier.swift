@@ -16,7 +16,7 @@ extension Graph {
             for output in node.outputs where !written.insert(output).inserted {
                 throw fail("writes \(output) a second time")
             }
-            if node.inputs.isEmpty { continue }
+            if node.op.isSource && node.inputs.isEmpty { continue }
             let expected: [Shape]
             do {
                 expected = try node.op.outputShapes(operands)

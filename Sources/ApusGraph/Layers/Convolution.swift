@@ -16,7 +16,7 @@ public struct Convolution: LayerDescription {
     ///   - channels: the number of filters
     ///   - padding: defaults to half the kernel, which keeps the size of odd kernels at stride 1
     public init(
-        _ name: String? = nil, _ channels: Int, kernel: Int, stride: Int = 1,
+        _ name: String?, _ channels: Int, kernel: Int, stride: Int = 1,
         padding: Padding? = nil, dilation: Int = 1, groups: Int = 1, bias: Bool = false,
         initializer: Initializer = .heNormal(.out)
     ) {
@@ -29,6 +29,16 @@ public struct Convolution: LayerDescription {
         self.groups = groups
         self.bias = bias
         self.initializer = initializer
+    }
+
+    /// A convolution named by its position.
+    public init(
+        _ channels: Int, kernel: Int, stride: Int = 1, padding: Padding? = nil, dilation: Int = 1,
+        groups: Int = 1, bias: Bool = false, initializer: Initializer = .heNormal(.out)
+    ) {
+        self.init(
+            nil, channels, kernel: kernel, stride: stride, padding: padding, dilation: dilation,
+            groups: groups, bias: bias, initializer: initializer)
     }
 
     /// One filter a channel.

@@ -6,13 +6,20 @@ public struct Dense: LayerDescription {
     public var initializer: Initializer
 
     public init(
-        _ name: String? = nil, _ features: Int, bias: Bool = true,
+        _ name: String?, _ features: Int, bias: Bool = true,
         initializer: Initializer = .uniformFanIn
     ) {
         self.name = name
         self.features = features
         self.bias = bias
         self.initializer = initializer
+    }
+
+    /// A layer named by its position.
+    public init(
+        _ features: Int, bias: Bool = true, initializer: Initializer = .uniformFanIn
+    ) {
+        self.init(nil, features, bias: bias, initializer: initializer)
     }
 
     public var layer: Layer { .dense(self) }

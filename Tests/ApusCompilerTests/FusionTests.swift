@@ -1,0 +1,186 @@
+import ApusCompiler
+import ApusGraph
+import ApusModels
+import ApusTensor
+import Testing
+
+@Suite struct FusionTests {
+    private func graph(
+        mode: GraphBuilder.Mode = .training, @LayerBuilder _ layers: () -> [Layer]
+    ) throws -> Graph {
+        try Network("n", input: [8, 8, 8], layers).graph(batch: 2, mode: mode)
+    }
+
+    private func count(_ graph: Graph, _ op: Op) -> Int { graph.nodes.filter { $0.op == op }.count }
+
+    private func normalizations(_ graph: Graph) -> [Normalization] {
+        graph.nodes.compactMap { node in
+            switch node.op {
+            case .batchNorm(let n), .normalize(let n): n
+            default: nil
+            }
+        }
+    }
+
+    @Test(arguments: [GraphBuilder.Mode.training, .inference])
+    func residualBlocksBecomeOneNode(mode: GraphBuilder.Mode) throws {
+        let plain = try graph(mode: mode) {
+            Residual {
+                Convolution("a", 8, kernel: 3)
+                BatchNorm("b")
+                Activation(.relu)
+                Convolution("c", 8, kernel: 3)
+                BatchNorm("d")
+            }
+            Activation(.relu)
+        }
+        let fused = NormalizationFusion()(plain)
+        try fused.verify()
+        #expect(fused.nodes.count == plain.nodes.count - 3)
+        #expect(count(fused, .add) == 0)
+        #expect(count(fused, .activation(.relu)) == 0)
+        #expect(normalizations(fused).map(\.addsResidual) == [false, true])
+        #expect(normalizations(fused).map(\.rectified) == [true, true])
+        // What the caller reads keeps its identity.
+        #expect(fused.outputs == plain.outputs)
+        #expect(fused.updates == plain.updates)
+    }
+
+    @Test func projectionsAreResiduals() throws {
+        let plain = try graph {
+            Residual {
+                Convolution("a", 16, kernel: 3, stride: 2)
+                BatchNorm("b")
+            } shortcut: {
+                Convolution("c", 16, kernel: 1, stride: 2)
+                BatchNorm("d")
+            }
+            Activation(.relu)
+        }
+        let fused = NormalizationFusion()(plain)
+        try fused.verify()
+        #expect(fused.nodes.count == plain.nodes.count - 2)
+        // One of the two takes the sum; the other is its operand.
+        #expect(normalizations(fused).filter(\.addsResidual).count == 1)
+        #expect(normalizations(fused).filter(\.rectified).count == 1)
+        #expect(normalizations(fused).allSatisfy { $0.rectified == $0.addsResidual })
+    }
+
+    @Test(arguments: Models.names) func modelsKeepNoRectifierButOnesNormalized(name: String) throws
+    {
+        for mode in [GraphBuilder.Mode.training, .inference] {
+            let plain = try Models.named(name).graph(batch: 2, mode: mode)
+            let fused = NormalizationFusion()(plain)
+            try fused.verify()
+            #expect(count(fused, .activation(.relu)) == 0)
+            #expect(count(fused, .add) == 0)
+            let merged = count(plain, .activation(.relu)) + count(plain, .add)
+            #expect(fused.nodes.count == plain.nodes.count - merged)
+        }
+    }
+
+    @Test func onlyRectifiersAreAbsorbed() throws {
+        for function in ActivationFunction.all where function != .relu {
+            let plain = try graph {
+                BatchNorm("a")
+                Activation(function)
+            }
+            #expect(NormalizationFusion()(plain) == plain)
+        }
+    }
+
+    @Test func theOrderOfOperationsIsKept() throws {
+        // relu(bn(x)) + x: the sum comes after the rectifier and stays.
+        let fused = NormalizationFusion()(
+            try graph {
+                Residual {
+                    BatchNorm("a")
+                    Activation(.relu)
+                }
+            })
+        try fused.verify()
+        #expect(count(fused, .add) == 1)
+        #expect(normalizations(fused) == [Normalization(epsilon: 1e-5, rectified: true)])
+    }
+
+    @Test func valuesReadElsewhereStay() throws {
+        let shared = try graph {
+            BatchNorm("a")
+            Concatenate {
+                Activation(.relu)
+                Identity()
+            }
+        }
+        #expect(NormalizationFusion()(shared) == shared)
+        let residual = try graph {
+            BatchNorm("a")
+            Residual { Convolution("c", 8, kernel: 3) }
+        }
+        #expect(NormalizationFusion()(residual) == residual)
+    }
+
+    @Test func outputsStay() throws {
+        var builder = GraphBuilder(mode: .training)
+        let x = builder.input("images", [2, 8, 4, 4])
+        let y = try builder.batchNorm(x, BatchNorm(), path: "bn")
+        let z = try builder.append(.activation(.relu), [y], path: "relu")[0]
+        builder.output("normalized", y)
+        builder.output("logits", z)
+        #expect(NormalizationFusion()(builder.graph) == builder.graph)
+    }
+
+    @Test func aValueAddedToItselfStays() throws {
+        var builder = GraphBuilder(mode: .training)
+        let x = builder.input("images", [2, 8, 4, 4])
+        let y = try builder.batchNorm(x, BatchNorm(), path: "bn")
+        let z = try builder.append(.add, [y, y], path: "twice")[0]
+        builder.output("logits", z)
+        #expect(NormalizationFusion()(builder.graph) == builder.graph)
+    }
+
+    @Test func aSecondSumStays() throws {
+        var builder = GraphBuilder(mode: .inference)
+        let x = builder.input("images", [2, 8, 4, 4])
+        let y = try builder.batchNorm(x, BatchNorm(), path: "bn")
+        let once = try builder.append(.add, [x, y], path: "once")[0]
+        let twice = try builder.append(.add, [once, x], path: "twice")[0]
+        builder.output("logits", twice)
+        let fused = NormalizationFusion()(builder.graph)
+        try fused.verify()
+        #expect(count(fused, .add) == 1)
+        #expect(normalizations(fused).map(\.addsResidual) == [true])
+    }
+
+    /// A residual that itself needs the batch's statistics cannot join the node that makes them.
+    @Test func statisticsReadBeforeTheSumStopFusion() throws {
+        var builder = GraphBuilder(mode: .training)
+        let x = builder.input("images", [2, 8, 4, 4])
+        let gamma = try builder.parameter("g", [8], .constant(1), role: .scale)
+        let beta = try builder.parameter("b", [8], .constant(0), role: .shift)
+        let norm = try builder.append(
+            .batchNorm(Normalization(epsilon: 1e-5)), [x, gamma, beta], path: "bn")
+        let features = builder.input("features", [2, 8])
+        let shifted = try builder.append(.addBias, [features, norm[1]], path: "shift")[0]
+        let scales = try builder.append(.unflatten([2, 8, 1, 1]), [shifted], path: "s")[0]
+        let scaled = try builder.append(.scaleChannels, [x, scales], path: "scale")[0]
+        let sum = try builder.append(.add, [norm[0], scaled], path: "sum")[0]
+        builder.output("logits", sum)
+        try builder.graph.verify()
+        try NormalizationFusion()(builder.graph).verify()
+        #expect(throws: Never.self) {
+            try Program(builder.graph, differentiate: false, options: .init(block: 8))
+        }
+    }
+
+    @Test func gradientsOfMergedNodesAreMerged() throws {
+        let network = try Models.named("resnet20-cifar")
+        let fused = NormalizationFusion()(try network.lossGraph(batch: 2))
+        let training = try fused.differentiated()
+        #expect(!training.nodes.contains { $0.op == .activationGradient(.relu) })
+        let merged = training.nodes.filter { node in
+            if case .batchNormGradient(let n, _) = node.op { n.addsResidual } else { false }
+        }
+        #expect(merged.count == 9)
+        #expect(merged.allSatisfy { $0.inputs.count == 6 && $0.outputs.count == 4 })
+    }
+}
