@@ -6,7 +6,7 @@ public final class EngineThread: @unchecked Sendable {
     public static let shared = EngineThread()
 
     private let condition = NSCondition()
-    private var jobs: [() -> Void] = []
+    private var jobs: [Job] = []
     private var thread: Thread?
 
     private init() {
@@ -16,7 +16,7 @@ public final class EngineThread: @unchecked Sendable {
                 while jobs.isEmpty { condition.wait() }
                 let job = jobs.removeFirst()
                 condition.unlock()
-                job()
+                job.run()
             }
         }
         thread.name = "apus engine"
@@ -29,16 +29,13 @@ public final class EngineThread: @unchecked Sendable {
     public func perform<Result>(_ body: () throws -> Result) rethrows -> Result {
         if Thread.current === thread { return try body() }
         return try withoutActuallyEscaping(body) { body in
-            let done = DispatchSemaphore(value: 0)
             var result: Swift.Result<Result, any Error>?
+            let job = Job { result = Swift.Result(catching: body) }
             condition.lock()
-            jobs.append {
-                result = Swift.Result(catching: body)
-                done.signal()
-            }
+            jobs.append(job)
             condition.signal()
             condition.unlock()
-            done.wait()
+            job.done.wait()
             return try get(result)
         }
     }
@@ -46,5 +43,19 @@ public final class EngineThread: @unchecked Sendable {
     private func get<T>(_ result: Swift.Result<T, any Error>?) throws -> T {
         guard let result else { preconditionFailure("the engine's job did not run") }
         return try result.get()
+    }
+}
+
+/// Work handed over. Its closure is gone before the caller goes on, whose locals it refers to.
+private final class Job {
+    let done = DispatchSemaphore(value: 0)
+    private var body: (() -> Void)?
+
+    init(_ body: @escaping () -> Void) { self.body = body }
+
+    func run() {
+        body?()
+        body = nil
+        done.signal()
     }
 }

@@ -83,6 +83,12 @@ public final class ParameterStore {
     /// Says that the parameters were written to.
     public func markChanged() { version += 1 }
 
+    /// Bytes of all blocks.
+    public var byteCount: Int {
+        (parameterBlock.count + gradientBlock.count + bufferBlock.count)
+            * MemoryLayout<Float>.stride
+    }
+
     /// Names of all tensors: parameters, then buffers.
     public var names: [String] { parameters.map(\.name) + buffers.map(\.name) }
 

@@ -1,0 +1,164 @@
+import Apus
+import ArgumentParser
+import Foundation
+
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Times training steps and inference on random data.",
+        subcommands: [BenchTrain.self, BenchInfer.self])
+}
+
+/// What both benchmarks take.
+struct BenchOptions: ParsableArguments {
+    @Option(help: "The network; `apus models` lists them.")
+    var model = "resnet20-cifar"
+
+    @Option(help: "Images in a batch.")
+    var batch = 128
+
+    @Option(help: "Height and width of the images; the model's own by default.")
+    var side: Int?
+
+    @Option(help: "Number format; fp32.")
+    var precision = "fp32"
+
+    @Option(help: "Timed repetitions, after two that are not.")
+    var steps = 10
+
+    @Option(help: "Threads of the engine; all cores by default.")
+    var threads: Int?
+
+    @Flag(help: "Print the share of every kind of operation.")
+    var explain = false
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        if precision != "fp32" {
+            throw ValidationError("--precision knows fp32, not '\(precision)'")
+        }
+        if batch < 1 { throw ValidationError("--batch must be at least 1") }
+        if steps < 1 { throw ValidationError("--steps must be at least 1") }
+        if let side, side < 1 { throw ValidationError("--side must be at least 1") }
+        if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
+    }
+
+    func network() throws -> Network {
+        let network = try Models.named(model)
+        return try Models.named(
+            model, input: side.map { [network.input[0], $0, $0] } ?? network.input)
+    }
+
+    var configuration: Session.Configuration {
+        var configuration = Session.Configuration()
+        if let threads { configuration.threads = threads }
+        return configuration
+    }
+
+    /// Random images: timings on zeros mean nothing.
+    func images(_ network: Network) -> Tensor {
+        let shape = Shape([batch] + network.input.dimensions)
+        let key = RandomKey(seed: 0).child("bench")
+        return Tensor(shape, (0..<shape.count).map { 4 * key.uniform(at: $0) - 2 })
+    }
+
+    /// Runs twice for nothing, then `steps` times, and prints the times.
+    func measure(_ session: Session, _ run: () throws -> Void) throws {
+        let clock = ContinuousClock()
+        for _ in 0..<2 { try run() }
+        var times: [Double] = []
+        for _ in 0..<steps { times.append(try clock.measure(run) / .milliseconds(1)) }
+        times.sort()
+        let median = times[times.count / 2]
+        let result = BenchResult(
+            model: model, batch: batch, precision: precision, threads: session.threads,
+            median_ms: median, min_ms: times[0], max_ms: times[times.count - 1],
+            images_per_second: Double(batch) / median * 1000,
+            peak_memory_mib: Double(
+                session.workspaceBytes + session.parameters.byteCount) / 1_048_576)
+        if json {
+            try printJSON(result)
+        } else {
+            print(
+                String(
+                    format:
+                        "%@ batch %d %@, %d threads: median %.1f ms, min %.1f ms, %.0f images/s, %.0f MiB",
+                    model, batch, precision, session.threads, median, times[0],
+                    result.images_per_second, result.peak_memory_mib))
+        }
+        if explain { printShares(session) }
+    }
+
+    private func printShares(_ session: Session) {
+        var seconds: [String: Double] = [:]
+        for _ in 0..<3 {
+            for (node, time) in session.profile() {
+                seconds["\(node.op)", default: 0] += time / 3
+            }
+        }
+        let total = seconds.values.reduce(0, +)
+        for (name, time) in seconds.sorted(by: { $0.value > $1.value }) {
+            print(String(format: "%8.2f ms %5.1f %%  %@", time * 1000, 100 * time / total, name))
+        }
+    }
+}
+
+/// The names are those other tools read.
+private struct BenchResult: Encodable {
+    var model: String
+    var batch: Int
+    var precision: String
+    var threads: Int
+    var median_ms: Double
+    var min_ms: Double
+    var max_ms: Double
+    var images_per_second: Double
+    var peak_memory_mib: Double
+}
+
+struct BenchTrain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Times whole training steps: forward, backward, update.",
+        discussion: "Example: apus bench train --model resnet18-cifar --batch 128 --steps 10")
+
+    @OptionGroup var options: BenchOptions
+
+    func run() throws {
+        let network = try options.network()
+        let store = ParameterStore(try network.graph(batch: 1, mode: .training), seed: 0)
+        let session = try Session.training(
+            network, batch: options.batch, parameters: store,
+            configuration: options.configuration)
+        let optimizer = Optimizer(.defaultSGD, weightDecay: 1e-4, for: store)
+        let images = options.images(network)
+        let classes = session.output("logits").shape[1]
+        let key = RandomKey(seed: 1)
+        let labels = (0..<options.batch).map { Int32(key.integer(below: classes, at: $0)) }
+        try options.measure(session) {
+            try session.step(images: images, labels: labels, optimizer: optimizer, rate: 0.01)
+        }
+    }
+}
+
+struct BenchInfer: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "infer", abstract: "Times inference.",
+        discussion: "Example: apus bench infer --model resnet50 --batch 1 --steps 20")
+
+    @OptionGroup var options: BenchOptions
+
+    func run() throws {
+        let network = try options.network()
+        let graph = try network.graph(batch: options.batch, mode: .inference)
+        let store = ParameterStore(graph, seed: 0)
+        let session = try Session(
+            graph, parameters: store, configuration: options.configuration)
+        let images = options.images(network)
+        try options.measure(session) {
+            session.setInput("images", images.elements)
+            session.run()
+        }
+    }
+}

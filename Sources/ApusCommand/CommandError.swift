@@ -1,0 +1,42 @@
+import Foundation
+
+/// A task that failed, in one line.
+struct CommandError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+extension Error {
+    /// The first line of what went wrong.
+    var brief: String {
+        let text: String
+        switch self {
+        case let error as DecodingError:
+            text = error.problem
+        case let error as any CustomStringConvertible & Error:
+            text = error.description
+        default:
+            text = localizedDescription
+        }
+        return text.split(separator: "\n").first.map(String.init) ?? "unknown error"
+    }
+}
+
+extension DecodingError {
+    fileprivate var problem: String {
+        switch self {
+        case .keyNotFound(let key, _): "'\(key.stringValue)' is missing"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context),
+            .dataCorrupted(let context):
+            context.debugDescription
+        @unknown default: "it cannot be read"
+        }
+    }
+}
+
+/// Prints a value as one line of JSON.
+func printJSON(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}

@@ -1,0 +1,56 @@
+import Apus
+import ArgumentParser
+import Foundation
+
+struct VerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Compares the engine with results of PyTorch in 64-bit floats.",
+        discussion: """
+            Prints the largest relative error of logits, loss, gradients and updated weights; fails \
+            past 1e-4 for logits and 1e-3 for gradients.
+
+            Example: apus verify Tests/Fixtures/resnet20-cifar.json
+            """)
+
+    @Argument(help: "Reference files.")
+    var files: [String]
+
+    @Option(help: "Threads of the engine; all cores by default.")
+    var threads: Int?
+
+    @Flag(help: "Print one JSON object a file.")
+    var json = false
+
+    func run() throws {
+        var failed = 0
+        for path in files {
+            let data: Data
+            let file: ReferenceFile
+            do {
+                data = try Data(contentsOf: URL(fileURLWithPath: path))
+                file = try JSONDecoder().decode(ReferenceFile.self, from: data)
+            } catch {
+                throw CommandError("\(path) is not a reference file of a model: \(error.brief)")
+            }
+            var configuration = Session.Configuration()
+            if let threads { configuration.threads = threads }
+            let result = try Verification(file, configuration: configuration)
+            if !result.passes { failed += 1 }
+            if json {
+                try printJSON(result)
+            } else {
+                print(
+                    "\(result.passes ? "pass" : "FAIL")  \(path): "
+                        + "logits \(scientific(result.evalLogits)) (eval) "
+                        + "\(scientific(result.trainLogits)) (train), "
+                        + "loss \(scientific(result.loss)), "
+                        + "gradients \(scientific(result.gradients)) (\(result.worstGradient)), "
+                        + "updates \(scientific(result.updates)) (\(result.worstUpdate))")
+            }
+        }
+        if failed > 0 { throw CommandError("\(failed) of \(files.count) files failed") }
+    }
+
+    private func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
+}

@@ -1,0 +1,102 @@
+import ApusGraph
+import ApusModels
+import ApusRuntime
+import ApusTensor
+import Foundation
+
+/// Runs a model with formula weights on the engine and compares it with results that PyTorch
+/// computed in 64-bit floats.
+public struct Verification: Hashable, Codable, Sendable {
+    public var model: String
+    /// Largest differences of logits, relative to the largest logit.
+    public var evalLogits = 0.0
+    public var trainLogits = 0.0
+    /// Relative.
+    public var loss = 0.0
+    /// The largest relative difference of a parameter's gradient by its Euclidean norm, and whose.
+    public var gradients = 0.0
+    public var worstGradient = ""
+    /// Likewise after a step of SGD, of parameters and running statistics.
+    public var updates = 0.0
+    public var worstUpdate = ""
+
+    public static let logitTolerance = 1e-4
+    public static let gradientTolerance = 1e-3
+
+    public var passes: Bool {
+        max(evalLogits, trainLogits, loss) <= Verification.logitTolerance
+            && max(gradients, updates) <= Verification.gradientTolerance
+    }
+
+    /// Throws where the file names a model Apus does not have, or tensors the model does not.
+    public init(_ file: ReferenceFile, configuration: Session.Configuration = .init()) throws {
+        model = file.model
+        let network = try Models.named(
+            file.model, input: Shape(Array(file.input.dimensions.dropFirst())),
+            classes: file.classes)
+        let batch = file.input[0]
+        let graph = try network.graph(batch: 1, mode: .training)
+        let store = ParameterStore(graph, seed: 0)
+        for name in store.names {
+            guard let shape = store.shape(name) else { continue }
+            let values = ReferenceFormula.values(name, shape: shape).map(Float.init)
+            try store.set(name, Tensor(shape, values))
+        }
+        let images = ReferenceFormula.input(file.input).map(Float.init)
+
+        let inference = try Session(
+            network.graph(batch: batch, mode: .inference), parameters: store,
+            configuration: configuration)
+        inference.setInput("images", images)
+        inference.run()
+        evalLogits = Verification.difference(inference.output("logits"), file.evalLogits)
+
+        let session = try Session.training(
+            network, batch: batch, parameters: store, configuration: configuration)
+        let optimizer = Optimizer(
+            .defaultSGD, weightDecay: 1e-4, decaysEverything: true, for: store)
+        let result = try session.step(
+            images: Tensor(file.input, images), labels: file.labels.map(Int32.init),
+            optimizer: optimizer, rate: 0.1)
+        trainLogits = Verification.difference(session.output("logits"), file.trainLogits)
+        loss = abs(Double(result.loss) - file.loss) / abs(file.loss)
+        for (name, brief) in file.gradients {
+            guard let gradient = store.gradient(name) else {
+                throw TrainingError("\(file.model) has no parameter '\(name)'")
+            }
+            let error = Verification.difference(gradient, brief)
+            if error >= gradients { (gradients, worstGradient) = (error, name) }
+        }
+        for (name, brief) in file.afterOneSGDStep {
+            guard let value = store.tensor(name) else {
+                // PyTorch counts batches; nothing depends on it.
+                if name.hasSuffix("num_batches_tracked") { continue }
+                throw TrainingError("\(file.model) has no parameter or buffer '\(name)'")
+            }
+            let error = Verification.difference(value, brief)
+            if error >= updates { (updates, worstUpdate) = (error, name) }
+        }
+    }
+
+    /// The reference may hold only the first logits of each row.
+    private static func difference(_ logits: Tensor, _ reference: [[Double]]) -> Double {
+        let classes = logits.shape[1]
+        let scale = reference.joined().map(abs).max() ?? 1
+        var worst = 0.0
+        for (row, expected) in reference.enumerated() {
+            for (k, value) in expected.enumerated() {
+                worst = max(worst, abs(Double(logits.elements[row * classes + k]) - value))
+            }
+        }
+        return worst / scale
+    }
+
+    /// The difference of norms, or of the first elements where that is larger, relative to the norm.
+    private static func difference(_ tensor: Tensor, _ reference: TensorBrief) -> Double {
+        guard tensor.shape == reference.shape else { return .infinity }
+        let own = TensorBrief(tensor.shape, tensor.elements.map(Double.init))
+        let scale = max(reference.l2, 1e-30)
+        let first = zip(own.first, reference.first).map { abs($0 - $1) }.max() ?? 0
+        return abs(own.l2 - reference.l2) / scale
+    }
+}
