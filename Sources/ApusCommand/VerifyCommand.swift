@@ -8,7 +8,8 @@ struct VerifyCommand: ParsableCommand {
         abstract: "Compares the engine with results of PyTorch in 64-bit floats.",
         discussion: """
             Prints the largest relative error of logits, loss, gradients and updated weights; fails \
-            past 1e-4 for logits and 1e-3 for gradients.
+            past 1e-4 for logits and 1e-3 for gradients. Where rounding the weights alone moves the \
+            gradients further than that, which it prints, it fails past twice that movement.
 
             Example: apus verify Tests/Fixtures/resnet20-cifar.json
             """)
@@ -46,7 +47,10 @@ struct VerifyCommand: ParsableCommand {
                         + "\(scientific(result.trainLogits)) (train), "
                         + "loss \(scientific(result.loss)), "
                         + "gradients \(scientific(result.gradients)) (\(result.worstGradient)), "
-                        + "updates \(scientific(result.updates)) (\(result.worstUpdate))")
+                        + "updates \(scientific(result.updates)) (\(result.worstUpdate))"
+                        + (result.roundingFloor.map {
+                            "; rounding alone moves gradients by \(scientific($0))"
+                        } ?? ""))
             }
         }
         if failed > 0 { throw CommandError("\(failed) of \(files.count) files failed") }
