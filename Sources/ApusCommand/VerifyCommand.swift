@@ -9,7 +9,7 @@ struct VerifyCommand: ParsableCommand {
         discussion: """
             Prints the largest relative error of logits, loss, gradients and updated weights; fails \
             past 1e-4 for logits and 1e-3 for gradients. Where rounding the weights alone moves the \
-            gradients further than that, which it prints, it fails past twice that movement.
+            training pass further than that, it prints how far and fails past twice that.
 
             Example: apus verify Tests/Fixtures/resnet20-cifar.json
             """)
@@ -48,8 +48,9 @@ struct VerifyCommand: ParsableCommand {
                         + "loss \(scientific(result.loss)), "
                         + "gradients \(scientific(result.gradients)) (\(result.worstGradient)), "
                         + "updates \(scientific(result.updates)) (\(result.worstUpdate))"
-                        + (result.roundingFloor.map {
-                            "; rounding alone moves gradients by \(scientific($0))"
+                        + (result.rounding.map {
+                            "; rounding alone moves logits by \(scientific($0.logits)), "
+                                + "gradients by \(scientific($0.gradients))"
                         } ?? ""))
             }
         }

@@ -1,0 +1,60 @@
+import ApusRuntime
+import ApusTensor
+
+/// How far a training pass moves when every weight and pixel is changed by about its own
+/// rounding.
+///
+/// A rectifier whose input is nearly zero opens or closes with the last bit of any 32-bit sum, and
+/// batch statistics of a few values amplify it from layer to layer: no arithmetic of 32 bits comes
+/// closer to the exact result than this. Above `limit` it excuses nothing.
+public struct RoundingFloor: Hashable, Codable, Sendable {
+    public static let limit = 0.05
+
+    /// The largest change of a logit, relative to the largest logit.
+    public private(set) var logits = 0.0
+    /// The largest relative change of a parameter's gradient by its Euclidean norm.
+    public private(set) var gradients = 0.0
+
+    /// Compares four runs whose weights and pixels differ by up to two units in the 25th bit.
+    init(
+        _ session: Session, _ store: ParameterStore, _ images: [Float], _ file: ReferenceFile
+    ) throws {
+        func run(_ number: Int) throws -> (logits: [Float], norms: [String: Double]) {
+            func perturbed(_ values: [Float], _ key: RandomKey) -> [Float] {
+                if number == 0 { return values }
+                return values.indices.map {
+                    values[$0] * (1 + 0x1p-24 * (4 * key.uniform(at: $0) - 2))
+                }
+            }
+            let key = RandomKey(seed: UInt64(number))
+            for slot in store.parameters {
+                let values = ReferenceFormula.values(slot.name, shape: slot.shape)
+                let moved = perturbed(values.map(Float.init), key.child(slot.name))
+                try store.set(slot.name, Tensor(slot.shape, moved))
+            }
+            session.setInput("images", perturbed(images, key.child("input")))
+            session.run()
+            var norms: [String: Double] = [:]
+            for name in file.gradients.keys {
+                guard let gradient = store.gradient(name) else { continue }
+                norms[name] =
+                    TensorBrief(gradient.shape, gradient.elements.map(Double.init)).l2
+            }
+            return (session.output("logits").elements, norms)
+        }
+        let base = try run(0)
+        let scale = base.logits.map { Double(abs($0)) }.max() ?? 1
+        for number in 1...4 {
+            let moved = try run(number)
+            for (a, b) in zip(moved.logits, base.logits) {
+                logits = max(logits, Double(abs(a - b)) / scale)
+            }
+            for (name, norm) in moved.norms {
+                guard let own = base.norms[name] else { continue }
+                gradients = max(gradients, abs(norm - own) / max(own, 1e-30))
+            }
+        }
+        logits = min(logits, RoundingFloor.limit)
+        gradients = min(gradients, RoundingFloor.limit)
+    }
+}
