@@ -57,15 +57,14 @@ public final class Session {
         let isInference = program.graph.gradients.isEmpty
         if !isInference { parameters.allocateGradients() }
         let team = Team(threads: max(1, configuration.threads))
-        let arena = Arena(count: program.plan.arenaCount)
+        let arena = Arena.largePages(count: program.plan.arenaCount)
         let machine =
             "oneDNN \(Machine.libraryVersion), \(Machine.processor), \(team.threads) threads:"
         let tuner = Tuner(
             machine: machine, given: configuration.choices,
             usesCache: configuration.usesTunerCache)
-        // Zeros would flatter the timings of the tuner.
-        let key = RandomKey(seed: 1)
-        for i in 0..<arena.count { arena.base[i] = 2 * key.uniform(at: i) - 1 }
+        // Zeros would flatter the timings.
+        tuner.beforeFirstTiming = { arena.fillRandomly() }
 
         let (library, steps, scratch) = try EngineThread.shared.perform {
             team.configure()
@@ -78,7 +77,7 @@ public final class Session {
                 if let step = try builder.step(node) { steps.append((node, step)) }
             }
             let scratchBytes = steps.map(\.step.scratchBytes).max() ?? 0
-            let scratch = Arena(count: scratchBytes / MemoryLayout<Float>.stride + 1)
+            let scratch = Arena.largePages(count: scratchBytes / MemoryLayout<Float>.stride + 1)
             for (_, step) in steps { try step.bind(scratch: scratch.base) }
             return (library, steps, scratch)
         }
@@ -157,5 +156,17 @@ public final class Session {
             preconditionFailure("\(value) has no place in the arena")
         }
         return arena.base + offset
+    }
+}
+
+extension Arena {
+    /// Numbers in -1..<1 that repeat every 64 Ki.
+    fileprivate func fillRandomly() {
+        let key = RandomKey(seed: 1)
+        let period = min(count, 1 << 16)
+        for i in 0..<period { base[i] = 2 * key.uniform(at: i) - 1 }
+        for start in stride(from: period, to: count, by: max(period, 1)) {
+            (base + start).update(from: base, count: min(period, count - start))
+        }
     }
 }

@@ -8,6 +8,8 @@ import Foundation
 final class Tuner {
     /// Choices of this session by problem, to store with a checkpoint.
     private(set) var used: [String: String] = [:]
+    /// Runs once, before anything is timed.
+    var beforeFirstTiming: () -> Void = {}
     private let given: [String: String]
     private var cached: [String: String]
     private let file: URL?
@@ -52,6 +54,8 @@ final class Tuner {
             used[problem] = known
             return known
         }
+        beforeFirstTiming()
+        beforeFirstTiming = {}
         let timed = candidates.compactMap { name in seconds(name).map { (name, $0) } }
         guard let best = timed.min(by: { $0.1 < $1.1 }) else { return nil }
         used[problem] = best.0

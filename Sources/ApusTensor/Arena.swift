@@ -16,9 +16,23 @@ public final class Arena: @unchecked Sendable {
             byteCount: max(count, 1) * MemoryLayout<Float>.stride, alignment: Arena.alignment)
         base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
         base.initialize(repeating: 0, count: max(count, 1))
+        release = { UnsafeMutableRawPointer($0).deallocate() }
     }
 
-    deinit { UnsafeMutableRawPointer(base).deallocate() }
+    private let release: (UnsafeMutablePointer<Float>) -> Void
+
+    /// Takes over memory that holds zeros and is aligned, and gives it back with `release`.
+    public init(
+        taking base: UnsafeMutablePointer<Float>, count: Int,
+        release: @escaping (UnsafeMutablePointer<Float>) -> Void
+    ) {
+        precondition(UInt(bitPattern: base) % UInt(Arena.alignment) == 0)
+        self.base = base
+        self.count = count
+        self.release = release
+    }
+
+    deinit { release(base) }
 
     public var buffer: UnsafeMutableBufferPointer<Float> { .init(start: base, count: count) }
 }

@@ -161,7 +161,9 @@ public final class Trainer {
             let result = try session.step(
                 images: batch.images, labels: batch.labels, optimizer: optimizer, rate: rate,
                 clip: recipe.clip, randomKey: key.child(progress.step))
-            average?.follow(parameters, keep: recipe.ema ?? 0, step: progress.step)
+            average?.follow(
+                parameters, keep: recipe.ema ?? 0, step: progress.step,
+                threads: recipe.threads)
             progress.step += 1
             progress.batch = batch.index + 1
             progress.epoch = batch.epoch
@@ -249,11 +251,14 @@ extension ParameterStore {
 
     /// Moves this average of the weights a step towards them; running statistics are taken over.
     /// Early steps keep less, as the average of few steps should: min(keep, (1 + n) / (10 + n)).
-    func follow(_ other: ParameterStore, keep: Float, step: Int) {
+    func follow(_ other: ParameterStore, keep: Float, step: Int, threads: Int) {
         let early = Float(1 + step) / Float(10 + step)
-        apus_ema(
-            parameterBlock.base, other.parameterBlock.base, min(keep, early), 0,
-            parameterBlock.count)
+        EngineThread.shared.perform {
+            Team(threads: threads).splitArray(parameterBlock.count) { begin, end in
+                apus_ema(
+                    parameterBlock.base, other.parameterBlock.base, min(keep, early), begin, end)
+            }
+        }
         bufferBlock.base.update(from: other.bufferBlock.base, count: bufferBlock.count)
         markChanged()
     }

@@ -6,6 +6,9 @@ extension StepBuilder {
     func convolution(_ node: Node) throws -> any Step {
         let (problem, operands) = convolutionProblem(node)
         let candidates = ConvolutionAlgorithm.candidates(problem)
+        guard candidates.count > 1 else {
+            return try ConvolutionStep(problem, candidates[0], operands, library)
+        }
         let chosen = tuner.choose(problem.key, candidates.map(\.rawValue)) { name in
             seconds(problem, ConvolutionAlgorithm(rawValue: name) ?? .direct, operands)
         }
@@ -23,8 +26,6 @@ extension StepBuilder {
         }
         // A scalar reference path is never worth timing beside another.
         if step.implementation.hasPrefix("ref") { return nil }
-        // With nothing to compare there is nothing to time.
-        if ConvolutionAlgorithm.candidates(problem).count == 1 { return 0 }
         let scratch = Arena(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
         guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
         let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
