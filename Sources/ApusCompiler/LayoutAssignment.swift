@@ -60,6 +60,8 @@ extension Op {
     /// first convolution, whose few channels would mostly be padding in a block.
     fileprivate func readsPlain(_ position: Int, _ shape: Shape) -> Bool {
         switch self {
+        case .normalizedConvolution(_, let groups, _):
+            (1...5).contains(position) || (position == 0 && groups == 1 && shape[1] <= 4)
         case .convolution(_, let groups):
             position > 0 || (groups == 1 && shape[1] <= 4)
         case .convolutionWeightGradient(_, let groups, _):

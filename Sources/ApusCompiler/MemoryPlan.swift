@@ -130,6 +130,8 @@ extension Op {
             .softmaxGradient:
             [0]
         case .batchNormGradient: [1]
+        // The convolution is added to the residual where it lies.
+        case .normalizedConvolution: [6]
         default: []
         }
     }

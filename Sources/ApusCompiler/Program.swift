@@ -22,6 +22,8 @@ public struct Program: Sendable {
         public var block: Int
         /// Whether normalizations absorb the additions and activations behind them.
         public var fusesNormalization = true
+        /// Whether convolutions absorb the normalizations behind them, in programs without gradients.
+        public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
         public var worksInPlace = true
 
@@ -36,6 +38,7 @@ public struct Program: Sendable {
         try source.verify()
         var graph = source
         if options.fusesNormalization { graph = NormalizationFusion()(graph) }
+        if options.foldsNormalization && !differentiate { graph = ConvolutionFusion()(graph) }
         graph.removeDeadNodes()
         let forwardNodes = Set(graph.nodes.flatMap(\.outputs))
         if differentiate {

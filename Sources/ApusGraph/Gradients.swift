@@ -157,7 +157,8 @@ private struct GradientPass {
             try accumulate(try emit(op, [y[1], x[1], dy], node), into: x[0], node)
 
         case .movingAverage, .sumRows, .channelDot, .reorder, .convolutionInputGradient,
-            .convolutionWeightGradient, .batchNormGradient, .activationGradient,
+            .convolutionWeightGradient, .normalizedConvolution, .batchNormGradient,
+            .activationGradient,
             .maxPoolGradient, .averagePoolGradient, .globalAveragePoolGradient, .softmaxGradient,
             .subsamplePadGradient, .crossEntropyGradient:
             throw GraphError(

@@ -29,6 +29,9 @@ public enum Op: Hashable, Codable, Sendable {
     /// x, dy, gamma, mean, variance, [y if rectified] -> dx, dgamma, dbeta, [dresidual].
     /// `frozen` is the gradient of `normalize`: the statistics do not depend on x.
     case batchNormGradient(Normalization, frozen: Bool)
+    /// `normalize` of a convolution without bias, for use after training, where both are one:
+    /// x, w, gamma, beta, mean, variance, [residual] -> y
+    case normalizedConvolution(Window, groups: Int, Normalization)
     /// old, statistic -> (1 - momentum) * old + momentum * correction * statistic
     case movingAverage(momentum: Float, correction: Float)
 
@@ -145,6 +148,8 @@ extension Op: CustomStringConvertible {
             return "convolution input gradient \(w)\(grouped(g))"
         case .convolutionWeightGradient(let w, let g, _):
             return "convolution weight gradient \(w)\(grouped(g))"
+        case .normalizedConvolution(let w, let g, let n):
+            return "convolution \(w)\(grouped(g)) + normalize\(fused(n))"
         case .batchNorm(let n): return "batch norm\(fused(n))"
         case .normalize(let n): return "normalize\(fused(n))"
         case .batchNormGradient(let n, let frozen):

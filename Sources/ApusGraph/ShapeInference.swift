@@ -13,20 +13,14 @@ extension Op {
             throw ShapeMismatch(problem: "the shape of \(self) is given, not inferred")
 
         case .convolution(let window, let groups):
-            try image(x[0])
-            try expect(x[1].rank == 4, "weights must be [out, in / groups, height, width]")
-            try expect(
-                Size(x[1][2], x[1][3]) == window.kernel, "weights do not have the kernel's size")
-            try expect(groups >= 1, "needs at least one group")
-            try expect(
-                x[0][1] % groups == 0 && x[1][0] % groups == 0,
-                "channels cannot be divided into \(groups) groups")
-            try expect(
-                x[0][1] / groups == x[1][1],
-                "weights expect \(x[1][1] * groups) input channels, not \(x[0][1])")
-            if x.count == 3 { try expect(x[2] == [x[1][0]], "bias must have one value a channel") }
-            let size = try slide(window, over: x[0])
-            return [[x[0][0], x[1][0], size.height, size.width]]
+            let y = try convolved(x[0], x[1], window, groups)
+            if x.count == 3 { try expect(x[2] == [y[1]], "bias must have one value a channel") }
+            return [y]
+        case .normalizedConvolution(let window, let groups, let n):
+            let y = try convolved(x[0], x[1], window, groups)
+            try perChannel(y, [x[2], x[3], x[4], x[5]])
+            if n.addsResidual { try same(y, x[6]) }
+            return [y]
         case .convolutionInputGradient(let window, _, let input):
             try image(input)
             try image(x[1])
@@ -196,6 +190,7 @@ extension Op {
             .scaleChannels, .channelDot, .crossEntropy:
             2...2
         case .convolution: 2...3
+        case .normalizedConvolution(_, _, let n): n.addsResidual ? 7...7 : 6...6
         case .crossEntropyGradient: 3...3
         case .batchNorm(let n): n.addsResidual ? 4...4 : 3...3
         case .normalize(let n): n.addsResidual ? 6...6 : 5...5
@@ -206,6 +201,23 @@ extension Op {
 
     private func expect(_ holds: Bool, _ problem: String) throws(ShapeMismatch) {
         if !holds { throw ShapeMismatch(problem: problem) }
+    }
+
+    private func convolved(
+        _ x: Shape, _ w: Shape, _ window: Window, _ groups: Int
+    ) throws(ShapeMismatch) -> Shape {
+        try image(x)
+        try expect(w.rank == 4, "weights must be [out, in / groups, height, width]")
+        try expect(Size(w[2], w[3]) == window.kernel, "weights do not have the kernel's size")
+        try expect(groups >= 1, "needs at least one group")
+        try expect(
+            x[1] % groups == 0 && w[0] % groups == 0,
+            "channels cannot be divided into \(groups) groups")
+        try expect(
+            x[1] / groups == w[1],
+            "weights expect \(w[1] * groups) input channels, not \(x[1])")
+        let size = try slide(window, over: x)
+        return [x[0], w[0], size.height, size.width]
     }
 
     private func image(_ s: Shape) throws(ShapeMismatch) {

@@ -73,7 +73,8 @@ private struct ReceptiveField {
         let known = node.inputs.compactMap { fields[$0] }
         guard let first = known.first, let first else { return nil }
         switch node.op {
-        case .convolution(let window, _), .maxPool(let window), .averagePool(let window, _):
+        case .convolution(let window, _), .normalizedConvolution(let window, _, _),
+            .maxPool(let window), .averagePool(let window, _):
             return first.sliding(window)
         case .subsamplePad(let stride, _, _):
             return first.sliding(Window(kernel: Size(1), stride: Size(stride)))
@@ -90,7 +91,7 @@ extension Op {
     /// Multiply-adds of convolutions and matrix products; other operations count none, as usual.
     func multiplyAdds(inputs: [Shape], output: Shape) -> Int {
         switch self {
-        case .convolution:
+        case .convolution, .normalizedConvolution:
             return output.count * inputs[1].count / inputs[1][0]
         case .matmul(let transposeA, _):
             return output.count * (transposeA ? inputs[0][0] : inputs[0][1])

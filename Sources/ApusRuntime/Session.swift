@@ -24,7 +24,7 @@ public final class Session {
     public let parameters: ParameterStore
     /// The algorithm of every convolution that had a choice, by problem: what a checkpoint stores.
     public let choices: [String: String]
-    /// What each convolution runs on: layer path, pass and the library's name of the kernel.
+    /// What runs on the library: layer path, operation and the library's name of the kernel.
     public let implementations: [(path: String, operation: String, kernel: String)]
     /// Bytes of the arena and of the kernels' scratch memory, without the parameters.
     public let workspaceBytes: Int
@@ -91,7 +91,7 @@ public final class Session {
         self.steps = steps
         choices = tuner.used
         implementations = steps.compactMap { node, step in
-            (step as? ConvolutionStep).map { (node.path, "\(node.op)", $0.implementation) }
+            step.implementation.map { (node.path, "\(node.op)", $0) }
         }
         workspaceBytes = (arena.count + scratch.count) * MemoryLayout<Float>.stride
     }

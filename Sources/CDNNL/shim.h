@@ -75,15 +75,37 @@ static inline dnnl_status_t apus_attributes(dnnl_primitive_attr_t *attr) {
     return dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
 }
 
+/// Adds to what the target holds, then takes max(0, .): what a convolution may do last.
+static inline dnnl_status_t apus_attributes_epilogue(
+    dnnl_primitive_attr_t attr, bool adds, bool rectifies) {
+    if (!adds && !rectifies) return dnnl_success;
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t status = dnnl_post_ops_create(&ops);
+    if (status != dnnl_success) return status;
+#if DNNL_VERSION_MAJOR >= 3
+    if (adds) status = dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef);
+    if (status == dnnl_success && rectifies)
+        status = dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, 0.0f, 0.0f);
+#else
+    if (adds) status = dnnl_post_ops_append_sum(ops, 1.0f);
+    if (status == dnnl_success && rectifies)
+        status = dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
+#endif
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, ops);
+    dnnl_post_ops_destroy(ops);
+    return status;
+}
+
 typedef enum { apus_pass_forward, apus_pass_input_gradient, apus_pass_weight_gradient } apus_pass;
 
 /// A convolution in one of its passes. src, weights, bias (may be NULL) and dst are descriptors of
-/// the forward shapes; strides, dilations (0: none) and paddings are [height, width].
+/// the forward shapes; strides, dilations (0: none) and paddings are [height, width]. `adds` and
+/// `rectifies` are for the forward pass.
 static inline dnnl_status_t apus_convolution_pd(
     dnnl_primitive_desc_t *pd, dnnl_engine_t engine, apus_pass pass, bool inference,
     dnnl_alg_kind_t algorithm, const apus_md *src, const apus_md *weights, const apus_md *bias,
     const apus_md *dst, const int64_t *strides, const int64_t *dilations,
-    const int64_t *padding_before, const int64_t *padding_after) {
+    const int64_t *padding_before, const int64_t *padding_after, bool adds, bool rectifies) {
     dnnl_dims_t s = {strides[0], strides[1]}, d = {dilations[0], dilations[1]};
     dnnl_dims_t l = {padding_before[0], padding_before[1]};
     dnnl_dims_t r = {padding_after[0], padding_after[1]};
@@ -92,9 +114,10 @@ static inline dnnl_status_t apus_convolution_pd(
     dnnl_primitive_desc_t hint = NULL;
     dnnl_status_t status = apus_attributes(&attr);
     if (status != dnnl_success) return status;
+    status = apus_attributes_epilogue(attr, adds, rectifies);
 #if DNNL_VERSION_MAJOR >= 3
     dnnl_primitive_desc_t *forward = pass == apus_pass_forward ? pd : &hint;
-    status = dnnl_convolution_forward_primitive_desc_create(
+    if (status == dnnl_success) status = dnnl_convolution_forward_primitive_desc_create(
         forward, engine, kind, algorithm, APUS_MD(src), APUS_MD(weights), APUS_MD(bias),
         APUS_MD(dst), s, d, l, r, attr);
     if (status == dnnl_success && pass == apus_pass_input_gradient)
@@ -107,7 +130,7 @@ static inline dnnl_status_t apus_convolution_pd(
             d, l, r, hint, attr);
 #else
     dnnl_convolution_desc_t forward, op;
-    status = dnnl_dilated_convolution_forward_desc_init(
+    if (status == dnnl_success) status = dnnl_dilated_convolution_forward_desc_init(
         &forward, kind, algorithm, APUS_MD(src), APUS_MD(weights), APUS_MD(bias), APUS_MD(dst), s,
         d, l, r);
     if (status == dnnl_success && pass == apus_pass_forward) {

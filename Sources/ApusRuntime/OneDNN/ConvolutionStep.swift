@@ -14,6 +14,10 @@ struct ConvolutionProblem: Hashable {
     var window: Window
     var groups: Int
     var bias: Bool
+    /// The result is added to what the output holds.
+    var adds = false
+    /// max(0, .) is applied last.
+    var rectifies = false
     var inputLayout: Layout
     var outputLayout: Layout
 
@@ -25,7 +29,8 @@ struct ConvolutionProblem: Hashable {
         let p = window.padding
         let w = window
         return "\(pass.rawValue)\(inference ? "-inference" : "") fp32 \(input) \(inputLayout) "
-            + "\(weights) g\(groups)\(bias ? " bias" : "") "
+            + "\(weights) g\(groups)\(bias ? " bias" : "")"
+            + "\(adds ? " sum" : "")\(rectifies ? " relu" : "") "
             + "s\(w.stride.height),\(w.stride.width) d\(w.dilation.height),\(w.dilation.width) "
             + "p\(p.top),\(p.left),\(p.bottom),\(p.right) \(outputLayout)"
     }
@@ -56,7 +61,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
 /// One pass of a convolution. Weights live in the layout of files; where the algorithm wants
 /// another, they are converted on the way in, and weight gradients on the way out.
 final class ConvolutionStep: Step {
-    let implementation: String
+    let implementation: String?
     private let primitive: Primitive
     /// From the stored weights to the algorithm's, or from the algorithm's gradient to the stored.
     private let reorder: Primitive?
@@ -68,6 +73,8 @@ final class ConvolutionStep: Step {
     /// Inference keeps the converted weights and renews them when the parameters change.
     private var cachedWeights: Arena?
     private var cachedVersion = -1
+    /// Renews the weights when the parameters have changed.
+    private let fold: (() -> Void)?
 
     /// Where a convolution's operands lie: input, weights, bias and output, or their gradients.
     struct Operands {
@@ -80,8 +87,9 @@ final class ConvolutionStep: Step {
     /// Throws an `EngineError` if the library does not offer the algorithm for this problem.
     init(
         _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm, _ operands: Operands,
-        _ library: Library
+        _ library: Library, fold: (() -> Void)? = nil
     ) throws {
+        self.fold = fold
         let w = problem.window
         let source = Descriptor.image(problem.input, problem.inputLayout)
         let target = Descriptor.image(problem.output, problem.outputLayout)
@@ -95,7 +103,7 @@ final class ConvolutionStep: Step {
             [Int64(w.stride.height), Int64(w.stride.width)],
             [Int64(w.dilation.height - 1), Int64(w.dilation.width - 1)],
             [Int64(w.padding.top), Int64(w.padding.left)],
-            [Int64(w.padding.bottom), Int64(w.padding.right)])
+            [Int64(w.padding.bottom), Int64(w.padding.right)], problem.adds, problem.rectifies)
         try EngineError.check(status, "plan a convolution \(problem.key) by \(algorithm.rawValue)")
         guard let description else { throw EngineError(description: "oneDNN returned nothing") }
         primitive = try Primitive(description, library)
@@ -170,10 +178,10 @@ final class ConvolutionStep: Step {
             reorder?.execute()
             return
         }
-        if cachedWeights == nil || cachedVersion != context.parameterVersion {
-            reorder?.execute()
-            cachedVersion = context.parameterVersion
-        }
+        let isStale = cachedVersion != context.parameterVersion
+        if isStale { fold?() }
+        if isStale || cachedWeights == nil { reorder?.execute() }
+        cachedVersion = context.parameterVersion
         primitive.execute()
     }
 }

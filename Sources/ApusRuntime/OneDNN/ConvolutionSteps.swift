@@ -5,15 +5,23 @@ extension StepBuilder {
     /// The fastest of what the library offers for the node's problem.
     func convolution(_ node: Node) throws -> any Step {
         let (problem, operands) = convolutionProblem(node)
+        return try fastest(problem, operands)
+    }
+
+    /// `fold` renews the operands' weights when the parameters have changed.
+    func fastest(
+        _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands,
+        fold: (() -> Void)? = nil
+    ) throws -> ConvolutionStep {
         let candidates = ConvolutionAlgorithm.candidates(problem)
         guard candidates.count > 1 else {
-            return try ConvolutionStep(problem, candidates[0], operands, library)
+            return try ConvolutionStep(problem, candidates[0], operands, library, fold: fold)
         }
         let chosen = tuner.choose(problem.key, candidates.map(\.rawValue)) { name in
             seconds(problem, ConvolutionAlgorithm(rawValue: name) ?? .direct, operands)
         }
         let algorithm = chosen.flatMap(ConvolutionAlgorithm.init) ?? .direct
-        return try ConvolutionStep(problem, algorithm, operands, library)
+        return try ConvolutionStep(problem, algorithm, operands, library, fold: fold)
     }
 
     /// Times a candidate on the session's own memory; nil if it cannot be used.
@@ -25,7 +33,7 @@ extension StepBuilder {
             return nil
         }
         // A scalar reference path is never worth timing beside another.
-        if step.implementation.hasPrefix("ref") { return nil }
+        if step.implementation?.hasPrefix("ref") ?? false { return nil }
         let scratch = Arena(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
         guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
         let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)

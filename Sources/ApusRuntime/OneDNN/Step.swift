@@ -12,8 +12,14 @@ struct RunContext {
 protocol Step: AnyObject {
     /// Scratch memory the step uses while it runs; all steps share one block.
     var scratchBytes: Int { get }
+    /// The library's name of the kernel; nil for our own.
+    var implementation: String? { get }
     func bind(scratch: UnsafeMutableRawPointer) throws
     func run(_ context: RunContext)
+}
+
+extension Step {
+    var implementation: String? { nil }
 }
 
 /// A step of one of our own kernels.
@@ -45,6 +51,7 @@ final class KernelStep: Step {
 final class PrimitiveStep: Step {
     private let primitive: Primitive
     init(_ primitive: Primitive) { self.primitive = primitive }
+    var implementation: String? { primitive.implementation }
     var scratchBytes: Int { primitive.scratchBytes }
     func bind(scratch: UnsafeMutableRawPointer) throws { try primitive.setScratch(scratch) }
     func run(_ context: RunContext) { primitive.execute() }

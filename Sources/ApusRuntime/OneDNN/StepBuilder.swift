@@ -55,6 +55,8 @@ struct StepBuilder {
         case .convolution, .convolutionInputGradient, .convolutionWeightGradient:
             return try convolution(node)
 
+        case .normalizedConvolution(let window, let groups, let n):
+            return try normalizedConvolution(node, window, groups, n)
         case .batchNorm(let n): return batchNorm(node, n)
         case .normalize(let n): return normalize(node, n)
         case .batchNormGradient(let n, let frozen):

@@ -83,6 +83,13 @@ public struct ReferenceExecutor: Sendable {
                     n, x[0], gamma: x[1], beta: x[2], mean: x[3], variance: x[4],
                     residual: n.addsResidual ? x[5] : nil)
             ]
+        case .normalizedConvolution(let window, let groups, let n):
+            let y = Self.convolution(x[0], x[1], nil, window, groups, output: shape)
+            return [
+                Self.normalize(
+                    n, y, gamma: x[2], beta: x[3], mean: x[4], variance: x[5],
+                    residual: n.addsResidual ? x[6] : nil)
+            ]
         case .batchNormGradient(let n, let frozen):
             let gradient = Self.normalizationGradient(
                 n, frozen: frozen, x[0], dy: x[1], gamma: x[2], mean: x[3], variance: x[4],
