@@ -1,6 +1,6 @@
 import ArgumentParser
+import Foundation
 
-@main
 struct ApusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus",
@@ -8,5 +8,58 @@ struct ApusCommand: ParsableCommand {
         discussion:
             "Example: apus train --data fashion-mnist --model resnet20-cifar --out runs/first",
         version: "0.1.0",
-        subcommands: [VerifyCommand.self, BenchCommand.self])
+        subcommands: [
+            TrainCommand.self,
+            VerifyCommand.self, BenchCommand.self,
+        ])
+}
+
+/// Runs the command: 0 for success, 1 for a task that failed, 2 for wrong usage; every failure is
+/// one line on standard error.
+@main
+enum Main {
+    static func main() {
+        // A file that may not grow is an error of the write, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
+        do {
+            var command = try ApusCommand.parseAsRoot()
+            try command.run()
+        } catch {
+            fflush(nil)
+            finish(error)
+        }
+    }
+
+    private static func finish(_ error: any Error) -> Never {
+        if let code = error as? ExitCode { exit(code.rawValue) }
+        switch ApusCommand.exitCode(for: error) {
+        case .success:
+            // --help and --version.
+            print(ApusCommand.fullMessage(for: error))
+            exit(0)
+        case .validationFailure:
+            Terminal.note("apus: " + oneLine(ApusCommand.message(for: error)) + usageHint(error))
+            exit(2)
+        default:
+            Terminal.note("apus: " + oneLine(error.brief))
+            exit(1)
+        }
+    }
+
+    /// Where to read on, for the subcommand the usage is of.
+    private static func usageHint(_ error: any Error) -> String {
+        let usage = ApusCommand.fullMessage(for: error).split(separator: "\n")
+            .first { $0.hasPrefix("Usage: ") }
+        let words =
+            usage?.split(separator: " ").dropFirst()
+            .prefix { $0.allSatisfy { $0.isLetter || $0 == "-" } && !$0.hasPrefix("-") } ?? ["apus"]
+        return "; see `\(words.joined(separator: " ")) --help`"
+    }
+
+    private static func oneLine(_ text: String) -> String {
+        text.split(whereSeparator: \.isNewline)
+            .map { $0.trimmingCharacters(in: .whitespaces) }
+            .joined(separator: " ")
+            .trimmingCharacters(in: CharacterSet(charactersIn: ".:"))
+    }
 }

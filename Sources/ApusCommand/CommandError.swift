@@ -13,6 +13,9 @@ extension Error {
         switch self {
         case let error as DecodingError:
             text = error.problem
+        case _ where type(of: self) is NSError.Type || self is CocoaError || self is POSIXError:
+            // Their descriptions hold everything they know, over many lines.
+            text = localizedDescription
         case let error as any CustomStringConvertible & Error:
             text = error.description
         default:
@@ -38,5 +41,9 @@ extension DecodingError {
 func printJSON(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+        positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    // Whoever reads events wants them now.
+    fflush(nil)
 }

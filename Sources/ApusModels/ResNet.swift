@@ -107,8 +107,11 @@ public enum ResNet {
         }
     }
 
-    /// Whether `depth` is 6n + 2 for some n of at least 1.
-    public static func isCIFARDepth(_ depth: Int) -> Bool { depth >= 8 && (depth - 2) % 6 == 0 }
+    /// Whether `depth` is 6n + 2 for some n of at least 1, and no deeper than the deepest of the
+    /// paper, 1202.
+    public static func isCIFARDepth(_ depth: Int) -> Bool {
+        (8...1202).contains(depth) && (depth - 2) % 6 == 0
+    }
 
     static func basicBlock(
         _ name: String, width: Int, stride: Int, projects: Bool, shortcut: [Layer] = []

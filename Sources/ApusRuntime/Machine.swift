@@ -42,4 +42,15 @@ public enum Machine {
 
     /// Cores this process may use.
     public static var cores: Int { ProcessInfo.processInfo.activeProcessorCount }
+
+    /// Bytes of memory in the machine.
+    public static var memoryBytes: Int { Int(clamping: ProcessInfo.processInfo.physicalMemory) }
+
+    /// The most bytes of memory this process has held at once, as Linux tells it.
+    public static var peakResidentBytes: Int {
+        let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+        let line = text?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        let kibibytes = line?.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }.first
+        return (kibibytes ?? 0) * 1024
+    }
 }

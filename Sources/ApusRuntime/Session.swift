@@ -54,6 +54,11 @@ public final class Session {
     init(
         _ program: Program, parameters: ParameterStore, configuration: Configuration
     ) throws {
+        guard program.peakBytes < Machine.memoryBytes else {
+            throw EngineError(
+                description: "the network needs \(program.peakBytes >> 20) MiB for this batch, the "
+                    + "machine has \(Machine.memoryBytes >> 20); choose a smaller batch or image")
+        }
         let isInference = program.graph.gradients.isEmpty
         if !isInference { parameters.allocateGradients() }
         let team = Team(threads: max(1, configuration.threads))

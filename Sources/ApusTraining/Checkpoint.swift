@@ -88,6 +88,11 @@ public enum Checkpoint {
         }
     }
 
+    /// The recipe of the run in a folder.
+    public static func recipe(of folder: RunFolder) throws -> Recipe {
+        try recipe(Safetensors.read(folder.checkpointPath), folder.checkpointPath)
+    }
+
     /// The weights a checkpoint is used with: the average where there is one.
     public static func loadForUse(
         _ file: TensorFile, into store: ParameterStore, from path: String
@@ -98,6 +103,21 @@ public enum Checkpoint {
 }
 
 extension ParameterStore {
+    /// Starts from the weights of a run folder, a checkpoint or a file of weights. A classifier of
+    /// other classes is left as it was drawn; everything else must be there.
+    ///
+    /// Returns the names that were left.
+    public func start(from path: String) throws -> [String] {
+        let folder = RunFolder(path)
+        let file = try WeightsFile.read(folder.hasCheckpoint ? folder.checkpointPath : path)
+        let prefix = file.names.contains { $0.hasPrefix("ema.") } ? "ema." : ""
+        let head = parameters.lastIndex(where: \.isDecayed).map { parameters[$0...] } ?? []
+        let left = Set(
+            head.contains { file[prefix + $0.name]?.shape != $0.shape } ? head.map(\.name) : [])
+        try load(file, prefix: prefix, except: left, from: path)
+        return left.sorted()
+    }
+
     /// All parameters, then all buffers.
     public func tensors() -> [(name: String, tensor: Tensor)] {
         names.compactMap { name in tensor(name).map { (name, $0) } }
@@ -108,9 +128,11 @@ extension ParameterStore {
     ///
     /// Throws a `TrainingError` that names the file, the parameter and both shapes, before anything
     /// is changed.
-    public func load(_ file: TensorFile, prefix: String = "", from path: String) throws {
+    public func load(
+        _ file: TensorFile, prefix: String = "", except: Set<String> = [], from path: String
+    ) throws {
         var found: [(String, Tensor)] = []
-        for name in names {
+        for name in names where !except.contains(name) {
             guard let stored = file[prefix + name] else {
                 throw TrainingError(
                     "\(path) has no '\(prefix + name)' (\(shape(name)?.description ?? "")); "

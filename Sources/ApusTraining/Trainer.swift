@@ -198,7 +198,7 @@ public final class Trainer {
                 try save()
                 lastSave = clock.now
             }
-            if shouldStop() {
+            if progress.epoch < recipe.epochs, shouldStop() {
                 if !epochEnds { try save() }
                 return .interrupted
             }
