@@ -51,7 +51,8 @@ public final class Session {
         try self.init(program, parameters: parameters, configuration: configuration)
     }
 
-    init(
+    /// Allocates the memory of a compiled program and tunes it.
+    package init(
         _ program: Program, parameters: ParameterStore, configuration: Configuration
     ) throws {
         let isInference = program.graph.gradients.isEmpty
@@ -62,7 +63,7 @@ public final class Session {
             "oneDNN \(Machine.libraryVersion), \(Machine.processor), \(team.threads) threads:"
         let tuner = Tuner(
             machine: machine, given: configuration.choices,
-            usesCache: configuration.usesTunerCache)
+            file: configuration.usesTunerCache ? Tuner.cacheFile : nil)
         // Zeros would flatter the timings of the tuner.
         let key = RandomKey(seed: 1)
         for i in 0..<arena.count { arena.base[i] = 2 * key.uniform(at: i) - 1 }
@@ -72,7 +73,7 @@ public final class Session {
             let library = try Library()
             let builder = StepBuilder(
                 program: program, arena: arena, store: parameters, library: library, team: team,
-                tuner: tuner, isInference: isInference, block: Machine.block)
+                tuner: tuner, isInference: isInference)
             var steps: [(node: Node, step: any Step)] = []
             for node in program.graph.nodes {
                 if let step = try builder.step(node) { steps.append((node, step)) }
@@ -100,7 +101,8 @@ public final class Session {
     /// The shape of the input called `name`; a program without it is a mistake of the caller.
     public func inputShape(_ name: String) -> Shape { program.graph.shape(input(name)) }
 
-    /// Fills the input called `name`; the number of elements must be that of its shape.
+    /// Fills the input called `name`; the number of elements must be that of its shape. Inputs are
+    /// filled before every run, which may use their memory for other values once they are read.
     public func setInput(_ name: String, _ elements: some Collection<Float>) {
         let value = input(name)
         precondition(
