@@ -13,6 +13,9 @@ public final class Session {
         public var threads = Machine.cores
         /// Algorithm choices that are not questioned, by problem: those of a checkpoint.
         public var choices: [String: String] = [:]
+        /// Whether algorithms that are not known yet are timed against each other; else convolutions
+        /// are computed directly.
+        public var tunes = true
         /// Whether timings are read from and kept in the tuner's cache file.
         public var usesTunerCache = true
         /// Whether normalizations absorb the additions and activations behind them.
@@ -63,7 +66,8 @@ public final class Session {
             "oneDNN \(Machine.libraryVersion), \(Machine.processor), \(team.threads) threads:"
         let tuner = Tuner(
             machine: machine, given: configuration.choices,
-            file: configuration.usesTunerCache ? Tuner.cacheFile : nil)
+            file: configuration.usesTunerCache && configuration.tunes ? Tuner.cacheFile : nil,
+            tunes: configuration.tunes)
         // Zeros would flatter the timings of the tuner.
         let key = RandomKey(seed: 1)
         for i in 0..<arena.count { arena.base[i] = 2 * key.uniform(at: i) - 1 }

@@ -9,6 +9,7 @@ package final class Tuner {
     /// Choices of this session by problem, to store with a checkpoint.
     package private(set) var used: [String: String] = [:]
     private let given: [String: String]
+    private let tunes: Bool
     private var cached: [String: String]
     private let file: URL?
     private let machine: String
@@ -18,7 +19,9 @@ package final class Tuner {
     ///   - machine: library version, CPU and threads: what timings depend on
     ///   - given: choices that are not questioned
     ///   - file: the cache file; nil for none
-    package init(machine: String, given: [String: String] = [:], file: URL?) {
+    ///   - tunes: whether to time what is new; else the first candidate is taken
+    package init(machine: String, given: [String: String] = [:], file: URL?, tunes: Bool = true) {
+        self.tunes = tunes
         self.machine = machine
         self.given = given
         self.file = file
@@ -51,6 +54,10 @@ package final class Tuner {
         {
             used[problem] = known
             return known
+        }
+        guard tunes else {
+            used[problem] = candidates.first
+            return candidates.first
         }
         let timed = candidates.compactMap { name in seconds(name).map { (name, $0) } }
         guard let best = timed.min(by: { $0.1 < $1.1 }) else { return nil }

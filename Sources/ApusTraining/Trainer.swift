@@ -264,7 +264,7 @@ extension Loader {
 
 extension ParameterStore {
     /// Takes over another store's values.
-    func copy(_ other: ParameterStore) {
+    package func copy(_ other: ParameterStore) {
         parameterBlock.base.update(
             from: other.parameterBlock.base, count: parameterBlock.count)
         bufferBlock.base.update(from: other.bufferBlock.base, count: bufferBlock.count)
@@ -273,7 +273,7 @@ extension ParameterStore {
 
     /// Moves this average of the weights a step towards them; running statistics are taken over.
     /// Early steps keep less, as the average of few steps should: min(keep, (1 + n) / (10 + n)).
-    func follow(_ other: ParameterStore, keep: Float, step: Int) {
+    package func follow(_ other: ParameterStore, keep: Float, step: Int) {
         let early = Float(1 + step) / Float(10 + step)
         apus_ema(
             parameterBlock.base, other.parameterBlock.base, min(keep, early), 0,

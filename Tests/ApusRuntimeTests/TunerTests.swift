@@ -48,6 +48,18 @@ import Testing
         }
     }
 
+    @Test func withoutTuningTheFirstIsTaken() {
+        let tuner = Tuner(machine: "m", given: ["q": "winograd"], file: nil, tunes: false)
+        for (problem, expected) in [("p", "direct"), ("q", "winograd")] {
+            let choice = tuner.choose(problem, candidates) { _ in
+                Issue.record("a candidate was timed")
+                return 1
+            }
+            #expect(choice == expected)
+        }
+        #expect(tuner.used == ["p": "direct", "q": "winograd"])
+    }
+
     @Test func aGivenChoiceThatIsNoCandidateIsReplaced() {
         let tuner = Tuner(machine: "m", given: ["p": "fourier"], file: nil)
         #expect(tuner.choose("p", candidates) { $0 == "direct" ? 1 : 2 } == "direct")
