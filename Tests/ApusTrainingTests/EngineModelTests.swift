@@ -1,3 +1,4 @@
+import ApusGraph
 import ApusModels
 import ApusRuntime
 import ApusTensor
@@ -35,6 +36,24 @@ import Testing
     func noConvolutionRunsOnAReferenceKernel(model: String) throws {
         let network = try Models.named(
             model, input: model.hasSuffix("-cifar") ? nil : [3, 64, 64])
+        try expectFastKernels(network)
+    }
+
+    /// Images of few channels need care: as the network's input, inside it, and depthwise.
+    @Test(arguments: 1...17, [1, 3])
+    func fewChannelsRunOnFastKernels(channels: Int, kernel: Int) throws {
+        try expectFastKernels(
+            Network("few", input: [channels, 9, 9]) {
+                Convolution(channels, kernel: kernel)
+                Convolution(16, kernel: kernel, bias: true)
+                Convolution(channels, kernel: kernel, stride: 2)
+                Convolution.depthwise(kernel: 3)
+                Flatten()
+                Dense(2)
+            })
+    }
+
+    private func expectFastKernels(_ network: Network) throws {
         let store = ParameterStore(try network.graph(batch: 1, mode: .training), seed: 0)
         let training = try Session.training(
             network, batch: 2, parameters: store, configuration: .direct)
