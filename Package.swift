@@ -44,6 +44,8 @@ let package = Package(
         .testTarget(
             name: "ApusDataTests",
             dependencies: ["ApusData", "ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),
+        .testTarget(
+            name: "ApusTrainingTests", dependencies: ["ApusTraining"]),
         .testTarget(name: "ApusFilesTests", dependencies: ["ApusFiles"]),
     ]
 )

@@ -28,7 +28,7 @@ public struct LayoutAssignment {
             for (position, input) in node.inputs.enumerated() {
                 let shape = result.shape(input)
                 guard shape.rank == 4, result.layout(input) == .plain, !keepsPlain,
-                    !node.op.readsPlain(position, shape)
+                    !node.op.readsPlain(position, shape, block)
                 else { continue }
                 if blockedCopies[input] == nil {
                     let copy = try result.append(.reorder(layout), [input], path: node.path)[0]
@@ -57,15 +57,16 @@ public struct LayoutAssignment {
 
 extension Op {
     /// Whether the operand at `position` is taken in plain layout: weights always, images by a
-    /// first convolution, whose few channels would mostly be padding in a block.
-    fileprivate func readsPlain(_ position: Int, _ shape: Shape) -> Bool {
+    /// first convolution, whose few channels would mostly be padding in a block. What is plain here
+    /// is what oneDNN has fast kernels for.
+    fileprivate func readsPlain(_ position: Int, _ shape: Shape, _ block: Int) -> Bool {
         switch self {
         case .normalizedConvolution(_, let groups, _):
             (1...5).contains(position) || (position == 0 && groups == 1 && shape[1] <= 4)
         case .convolution(_, let groups):
-            position > 0 || (groups == 1 && shape[1] <= 4)
+            position > 0 || (groups == 1 && shape[1] <= 3)
         case .convolutionWeightGradient(_, let groups, _):
-            position == 0 && groups == 1 && shape[1] <= 4
+            position == 0 && groups == 1 && (shape[1] == 3 || shape[1] < 3 && block == 16)
         case .convolutionInputGradient:
             position == 1
         case .flatten:

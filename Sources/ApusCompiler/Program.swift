@@ -7,6 +7,7 @@ import ApusTensor
 public struct Program: Sendable {
     public let graph: Graph
     public let plan: MemoryPlan
+    public let options: Options
     /// Nodes before this index are the forward pass, the rest are gradients.
     public let forwardCount: Int
     /// Values stored with the parameters, buffers and gradients, by name.
@@ -35,6 +36,7 @@ public struct Program: Sendable {
     public init(
         _ source: Graph, differentiate: Bool, options: Options
     ) throws(GraphError) {
+        self.options = options
         try source.verify()
         var graph = source
         if options.fusesNormalization { graph = NormalizationFusion()(graph) }

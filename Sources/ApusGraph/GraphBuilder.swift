@@ -64,6 +64,13 @@ public struct GraphBuilder: Sendable {
         try graph.append(op, inputs, path: path)
     }
 
+    /// Appends an operation whose result becomes the new contents of the buffer called `name`.
+    public mutating func update(
+        _ name: String, _ op: Op, _ inputs: [ValueID], path: String
+    ) throws(GraphError) {
+        graph.updates[name] = try single(op, inputs, path)
+    }
+
     private mutating func single(
         _ op: Op, _ inputs: [ValueID], _ path: String
     ) throws(GraphError) -> ValueID {
@@ -129,9 +136,9 @@ public struct GraphBuilder: Sendable {
             (mean, results[1], ".running_mean", Float(1)),
             (variance, results[2], ".running_var", unbiased),
         ] {
-            graph.updates[path + name] = try single(
-                .movingAverage(momentum: layer.momentum, correction: correction),
-                [buffer, statistic], path)
+            try update(
+                path + name, .movingAverage(momentum: layer.momentum, correction: correction),
+                [buffer, statistic], path: path)
         }
         return results[0]
     }

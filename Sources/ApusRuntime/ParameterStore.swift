@@ -76,7 +76,8 @@ public final class ParameterStore {
         version += 1
     }
 
-    func allocateGradients() {
+    /// Makes room for gradients.
+    package func allocateGradients() {
         if gradientBlock.count == 0 { gradientBlock = Arena(count: parameterBlock.count) }
     }
 

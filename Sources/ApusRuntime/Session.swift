@@ -13,6 +13,9 @@ public final class Session {
         public var threads = Machine.cores
         /// Algorithm choices that are not questioned, by problem: those of a checkpoint.
         public var choices: [String: String] = [:]
+        /// Whether algorithms that are not known yet are timed against each other; else convolutions
+        /// are computed directly.
+        public var tunes = true
         /// Whether timings are read from and kept in the tuner's cache file.
         public var usesTunerCache = true
         /// Whether normalizations absorb the additions and activations behind them.
@@ -51,7 +54,8 @@ public final class Session {
         try self.init(program, parameters: parameters, configuration: configuration)
     }
 
-    init(
+    /// Allocates the memory of a compiled program and tunes it.
+    package init(
         _ program: Program, parameters: ParameterStore, configuration: Configuration
     ) throws {
         guard program.peakBytes < Machine.memoryBytes else {
@@ -67,7 +71,8 @@ public final class Session {
             "oneDNN \(Machine.libraryVersion), \(Machine.processor), \(team.threads) threads:"
         let tuner = Tuner(
             machine: machine, given: configuration.choices,
-            usesCache: configuration.usesTunerCache)
+            file: configuration.usesTunerCache && configuration.tunes ? Tuner.cacheFile : nil,
+            tunes: configuration.tunes)
         // Zeros would flatter the timings.
         tuner.beforeFirstTiming = { arena.fillRandomly() }
 
@@ -76,7 +81,7 @@ public final class Session {
             let library = try Library()
             let builder = StepBuilder(
                 program: program, arena: arena, store: parameters, library: library, team: team,
-                tuner: tuner, isInference: isInference, block: Machine.block)
+                tuner: tuner, isInference: isInference)
             var steps: [(node: Node, step: any Step)] = []
             for node in program.graph.nodes {
                 if let step = try builder.step(node) { steps.append((node, step)) }
@@ -104,7 +109,8 @@ public final class Session {
     /// The shape of the input called `name`; a program without it is a mistake of the caller.
     public func inputShape(_ name: String) -> Shape { program.graph.shape(input(name)) }
 
-    /// Fills the input called `name`; the number of elements must be that of its shape.
+    /// Fills the input called `name`; the number of elements must be that of its shape. Inputs are
+    /// filled before every run, which may use their memory for other values once they are read.
     public func setInput(_ name: String, _ elements: some Collection<Float>) {
         let value = input(name)
         precondition(

@@ -5,12 +5,13 @@ import Foundation
 /// Choices come, in this order, from the caller (a checkpoint, so that a resumed run computes the
 /// same bits), from the cache file, and from timing. The cache belongs to one library version, CPU
 /// and number of threads.
-final class Tuner {
+package final class Tuner {
     /// Choices of this session by problem, to store with a checkpoint.
-    private(set) var used: [String: String] = [:]
+    package private(set) var used: [String: String] = [:]
     /// Runs once, before anything is timed.
     var beforeFirstTiming: () -> Void = {}
     private let given: [String: String]
+    private let tunes: Bool
     private var cached: [String: String]
     private let file: URL?
     private let machine: String
@@ -19,16 +20,18 @@ final class Tuner {
     /// - Parameters:
     ///   - machine: library version, CPU and threads: what timings depend on
     ///   - given: choices that are not questioned
-    ///   - usesCache: whether to read and write the cache file
-    init(machine: String, given: [String: String], usesCache: Bool) {
+    ///   - file: the cache file; nil for none
+    ///   - tunes: whether to time what is new; else the first candidate is taken
+    package init(machine: String, given: [String: String] = [:], file: URL?, tunes: Bool = true) {
+        self.tunes = tunes
         self.machine = machine
         self.given = given
-        file = usesCache ? Tuner.cacheFile : nil
+        self.file = file
         cached = file.flatMap(Tuner.read) ?? [:]
     }
 
     /// `$XDG_CACHE_HOME/apus/tuner.json`, by default below `~/.cache`.
-    static var cacheFile: URL? {
+    package static var cacheFile: URL? {
         let environment = ProcessInfo.processInfo.environment
         let base =
             environment["XDG_CACHE_HOME"].map { URL(fileURLWithPath: $0) }
@@ -44,7 +47,7 @@ final class Tuner {
 
     /// The choice for `problem` among `candidates`, timing them with `seconds` if it is new.
     /// `seconds` returns nil for a candidate that cannot be used.
-    func choose(
+    package func choose(
         _ problem: String, _ candidates: [String], seconds: (String) -> Double?
     ) -> String? {
         let key = machine + " " + problem
@@ -53,6 +56,10 @@ final class Tuner {
         {
             used[problem] = known
             return known
+        }
+        guard tunes else {
+            used[problem] = candidates.first
+            return candidates.first
         }
         beforeFirstTiming()
         beforeFirstTiming = {}
@@ -67,9 +74,12 @@ final class Tuner {
         return best.0
     }
 
+    /// Takes back a choice that cannot be used here.
+    package func replace(_ problem: String, by choice: String) { used[problem] = choice }
+
     /// Writes new timings to the cache file, beside those another process may have added. Failing to
     /// is no error: the timings are made again next time.
-    func save() {
+    package func save() {
         guard isChanged, let file else { return }
         let merged = (Tuner.read(file) ?? [:]).merging(cached) { _, new in new }
         let encoder = JSONEncoder()

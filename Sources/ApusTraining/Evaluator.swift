@@ -31,6 +31,8 @@ public struct Evaluation: Hashable, Codable, Sendable {
 public final class Evaluator {
     public let batch: Int
     public let classes: Int
+    /// The algorithm of every convolution that had a choice, by problem.
+    public var choices: [String: String] { session.choices }
     private let session: Session
 
     public init(
@@ -67,6 +69,7 @@ public final class Evaluator {
         var result = Evaluation(
             confusion: [[Int]](
                 repeating: [Int](repeating: 0, count: classes), count: classes))
+        try loader.requireImages(Shape(Array(session.inputShape("images").dimensions.dropFirst())))
         var top1 = 0
         var top5 = 0
         while let batch = try loader.next() {

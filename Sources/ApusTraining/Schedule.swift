@@ -9,8 +9,8 @@ public enum Schedule: Hashable, Codable, Sendable {
     case step(at: [Double], factor: Float)
     /// Half a cosine from the base rate to zero (Loshchilov and Hutter 2017).
     case cosine
-    /// Up from base / 25 over `rise` of the run and down to base / 10,000, both as half cosines
-    /// (Smith and Topin 2018, with PyTorch's defaults).
+    /// Up from base / 25 over `rise` of the run and down to base / 250,000, both as half cosines
+    /// (Smith and Topin 2018, step for step as PyTorch's OneCycleLR with its defaults).
     case oneCycle(rise: Double)
 
     /// The rate of step `step` of `steps`, both counted from zero. Over the first `warmup` steps the
@@ -27,16 +27,17 @@ public enum Schedule: Hashable, Codable, Sendable {
         case .cosine:
             return Float(Double(base) * (1 + cos(.pi * progress)) / 2)
         case .oneCycle(let rise):
-            let last = Double(max(total - 1, 1))
-            let position = Double(step - warmup) / last
             let low = Double(base) / 25
             let end = low / 10_000
             func between(_ from: Double, _ to: Double, _ t: Double) -> Float {
                 Float(to + (from - to) * (1 + cos(.pi * min(max(t, 0), 1))) / 2)
             }
-            return position < rise
-                ? between(low, Double(base), position / rise)
-                : between(Double(base), end, (position - rise) / max(1 - rise, 1e-9))
+            // The peak is a step of its own, and the last step ends the fall.
+            let position = Double(step - warmup)
+            let peak = rise * Double(total) - 1
+            return position <= peak
+                ? between(low, Double(base), position / max(peak, 1e-9))
+                : between(Double(base), end, (position - peak) / (Double(total - 1) - peak))
         }
     }
 }

@@ -8,17 +8,22 @@ public struct StepResult: Hashable, Sendable {
     public let loss: Float
     /// Images whose highest logit is their label.
     public let correct: Int
-    /// The norm of all gradients before clipping; nil where it was not needed.
-    public let gradientNorm: Float?
+    /// The norm of all gradients before clipping.
+    public let gradientNorm: Float
 }
 
 /// The loss or the gradients of a step are not numbers; the parameters were left as they were.
 public struct NotFiniteError: Error, Hashable, CustomStringConvertible {
+    /// Counted from 1.
     public let step: Int
     public let loss: Float
+    public let gradientNorm: Float
 
     public var description: String {
-        "the loss became \(loss) in step \(step); lower the learning rate (--lr), warm up longer "
+        let what =
+            loss.isFinite
+            ? "the norm of the gradients became \(gradientNorm)" : "the loss became \(loss)"
+        return "\(what) in step \(step); lower the learning rate (--lr), warm up longer "
             + "(--warmup) or clip gradients (--clip 1)"
     }
 }
@@ -47,16 +52,12 @@ extension Session {
         setInput("labels", labels.map(Float.init))
         run(randomKey: randomKey)
         let loss = output("loss").elements[0]
-        var factor: Float = 1
-        var norm: Float?
-        if let clip {
-            let length = optimizer.gradientNorm()
-            norm = length
-            factor = min(1, clip / (length + 1e-6))
+        // Known without clipping too: a gradient can overflow under a loss that is still finite.
+        let norm = optimizer.gradientNorm()
+        guard loss.isFinite, norm.isFinite else {
+            throw NotFiniteError(step: optimizer.stepCount + 1, loss: loss, gradientNorm: norm)
         }
-        guard loss.isFinite, norm?.isFinite ?? true else {
-            throw NotFiniteError(step: optimizer.stepCount, loss: loss)
-        }
+        let factor = clip.map { min(1, $0 / (norm + 1e-6)) } ?? 1
         optimizer.step(rate: rate, gradientFactor: factor, threads: threads)
         let correct = output("logits").countCorrect(labels)
         return StepResult(loss: loss, correct: correct, gradientNorm: norm)

@@ -60,11 +60,20 @@ public final class Trainer {
     /// - Parameters:
     ///   - initial: weights to start from instead of drawing them; ignored when the run continues
     ///   - test: what to evaluate after every epoch
+    ///   - configuration: of the engine; the recipe decides on the threads, and the choices of a
+    ///     run that continues go before those given here
     public init(
         _ recipe: Recipe, folder: RunFolder, train: any ImageSource, test: (any ImageSource)?,
-        initial: ((ParameterStore) throws -> Void)? = nil
+        initial: ((ParameterStore) throws -> Void)? = nil,
+        configuration: Session.Configuration = .init()
     ) throws {
         try recipe.validate()
+        for source in [train, test].compactMap(\.self)
+        where source.classNames.count != recipe.classNames.count {
+            throw TrainingError(
+                "the data has \(source.classNames.count) classes, the recipe "
+                    + "\(recipe.classNames.count); train and test on data of the same classes")
+        }
         self.recipe = recipe
         self.folder = folder
         self.train = train
@@ -89,9 +98,9 @@ public final class Trainer {
             try initial?(parameters)
             average?.copy(parameters)
         }
-        var configuration = Session.Configuration()
+        var configuration = configuration
         configuration.threads = recipe.threads
-        configuration.choices = progress.choices
+        configuration.choices.merge(progress.choices) { _, saved in saved }
         session = try Session.training(
             recipe.network, batch: recipe.batch, parameters: parameters,
             smoothing: recipe.labelSmoothing, configuration: configuration)
@@ -102,6 +111,8 @@ public final class Trainer {
             : Evaluator(
                 recipe.network, parameters: average ?? parameters, batch: recipe.batch,
                 configuration: configuration)
+        // Evaluations must not round differently after a restart either.
+        progress.choices.merge(evaluator?.choices ?? [:]) { chosen, _ in chosen }
         self.progress = progress
         try folder.create()
         metrics = try MetricsLog(folder.metricsPath, upTo: progress.step)
@@ -147,6 +158,7 @@ public final class Trainer {
             source: train, preprocessing: recipe.preprocessing,
             augmentation: recipe.augmentation, options: options)
         defer { loader.stop() }
+        try loader.requireImages(recipe.network.input)
         let clock = ContinuousClock()
         let start = clock.now
         let first = progress.step
@@ -240,9 +252,21 @@ public final class Trainer {
     }
 }
 
+extension Loader {
+    /// Throws a `TrainingError` unless the images are what a network takes.
+    func requireImages(_ input: Shape) throws {
+        let own: Shape = [imageShape.channels, imageShape.height, imageShape.width]
+        guard own == input else {
+            throw TrainingError(
+                "the network takes images of \(input), the preprocessing makes \(own); "
+                    + "change the preprocessing's resize, crop or channels")
+        }
+    }
+}
+
 extension ParameterStore {
     /// Takes over another store's values.
-    func copy(_ other: ParameterStore) {
+    package func copy(_ other: ParameterStore) {
         parameterBlock.base.update(
             from: other.parameterBlock.base, count: parameterBlock.count)
         bufferBlock.base.update(from: other.bufferBlock.base, count: bufferBlock.count)
@@ -251,7 +275,7 @@ extension ParameterStore {
 
     /// Moves this average of the weights a step towards them; running statistics are taken over.
     /// Early steps keep less, as the average of few steps should: min(keep, (1 + n) / (10 + n)).
-    func follow(_ other: ParameterStore, keep: Float, step: Int, threads: Int) {
+    package func follow(_ other: ParameterStore, keep: Float, step: Int, threads: Int) {
         let early = Float(1 + step) / Float(10 + step)
         EngineThread.shared.perform {
             Team(threads: threads).splitArray(parameterBlock.count) { begin, end in

@@ -62,6 +62,11 @@ struct TestNetwork {
         try builder.append(op, inputs, path: "\(op)")[0]
     }
 
+    /// Gives the buffer called `name` new contents.
+    mutating func update(_ name: String, _ op: Op, _ inputs: ValueID...) throws {
+        try builder.update(name, op, inputs, path: name)
+    }
+
     /// Reduces any value to a scalar `loss` that depends on every element with a weight of its own
     /// and not linearly: a random dense layer to three classes and the cross entropy.
     mutating func reduceToLoss(_ value: ValueID) throws {

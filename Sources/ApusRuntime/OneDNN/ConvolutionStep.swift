@@ -70,6 +70,7 @@ final class ConvolutionStep: Step {
     private let plainWeights: Descriptor
     private let weightPointer: UnsafeMutableRawPointer
     private let weightArgument: Int32
+    private let padding: WeightPadding?
     /// Inference keeps the converted weights and renews them when the parameters change.
     private var cachedWeights: Arena?
     private var cachedVersion = -1
@@ -91,9 +92,14 @@ final class ConvolutionStep: Step {
     ) throws {
         self.fold = fold
         let w = problem.window
-        let source = Descriptor.image(problem.input, problem.inputLayout)
+        let padding = WeightPadding(problem, operands.weights)
+        let weightShape = padding?.shape ?? problem.weights
+        var input = problem.input
+        if let padding { input.dimensions[1] = padding.shape[1] }
+        self.padding = padding
+        let source = Descriptor.image(input, problem.inputLayout)
         let target = Descriptor.image(problem.output, problem.outputLayout)
-        let free = Descriptor.weights(problem.weights, groups: problem.groups, plain: false)
+        let free = Descriptor.weights(weightShape, groups: problem.groups, plain: false)
         let bias = problem.bias ? Descriptor([problem.weights[0]], dnnl_a) : nil
         pass = problem.pass
         var description: dnnl_primitive_desc_t?
@@ -108,8 +114,8 @@ final class ConvolutionStep: Step {
         guard let description else { throw EngineError(description: "oneDNN returned nothing") }
         primitive = try Primitive(description, library)
         implementation = primitive.implementation
-        plainWeights = Descriptor.weights(problem.weights, groups: problem.groups, plain: true)
-        weightPointer = UnsafeMutableRawPointer(operands.weights)
+        plainWeights = Descriptor.weights(weightShape, groups: problem.groups, plain: true)
+        weightPointer = UnsafeMutableRawPointer(padding?.padded.base ?? operands.weights)
 
         switch problem.pass {
         case .forward:
@@ -176,13 +182,59 @@ final class ConvolutionStep: Step {
         if pass == .weightGradient {
             primitive.execute()
             reorder?.execute()
+            padding?.remove()
             return
         }
         let isStale = cachedVersion != context.parameterVersion
         if isStale { fold?() }
-        if isStale || cachedWeights == nil { reorder?.execute() }
+        if isStale || cachedWeights == nil {
+            padding?.add()
+            reorder?.execute()
+        }
         cachedVersion = context.parameterVersion
         primitive.execute()
+    }
+}
+
+/// Weights for more input channels than there are, with zeros for those of the padding.
+///
+/// oneDNN has fast kernels for the channels of a whole block, but only a reference path for an image
+/// of fewer in blocked layout. The image's memory is the same for both, as its last lanes are zero.
+private struct WeightPadding {
+    /// With the channels of a whole block.
+    let shape: Shape
+    let padded: Arena
+    private let stored: UnsafeMutablePointer<Float>
+    /// Floats of one output channel.
+    private let storedRow: Int
+    private let paddedRow: Int
+
+    /// Nil where the problem needs none.
+    init?(_ problem: ConvolutionProblem, _ stored: UnsafeMutablePointer<Float>) {
+        guard case .blocked(let block) = problem.inputLayout, problem.pass != .inputGradient,
+            problem.groups == 1, problem.input[1] < block
+        else { return nil }
+        self.stored = stored
+        var shape = problem.weights
+        storedRow = shape.count / shape[0]
+        shape.dimensions[1] = block
+        paddedRow = shape.count / shape[0]
+        self.shape = shape
+        padded = Arena(count: shape.count)
+    }
+
+    func add() {
+        for row in 0..<shape[0] {
+            (padded.base + row * paddedRow).update(
+                from: stored + row * storedRow, count: storedRow)
+        }
+    }
+
+    func remove() {
+        for row in 0..<shape[0] {
+            (stored + row * storedRow).update(
+                from: padded.base + row * paddedRow, count: storedRow)
+        }
     }
 }
 

@@ -21,7 +21,13 @@ extension StepBuilder {
             seconds(problem, ConvolutionAlgorithm(rawValue: name) ?? .direct, operands)
         }
         let algorithm = chosen.flatMap(ConvolutionAlgorithm.init) ?? .direct
-        return try ConvolutionStep(problem, algorithm, operands, library, fold: fold)
+        do {
+            return try ConvolutionStep(problem, algorithm, operands, library, fold: fold)
+        } catch  where algorithm != .direct {
+            // A choice made on another machine, whose library offers more.
+            tuner.replace(problem.key, by: ConvolutionAlgorithm.direct.rawValue)
+            return try ConvolutionStep(problem, .direct, operands, library, fold: fold)
+        }
     }
 
     /// Times a candidate on the session's own memory; nil if it cannot be used.

@@ -17,7 +17,7 @@ struct StepBuilder {
     var graph: Graph { program.graph }
 
     /// The number of channels in a block of the engine's layout.
-    let block: Int
+    var block: Int { program.options.block }
 
     func pointer(_ value: ValueID) -> UnsafeMutablePointer<Float> {
         switch program.bindings[value] {

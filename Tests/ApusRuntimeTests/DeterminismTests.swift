@@ -1,0 +1,71 @@
+import ApusGraph
+import ApusRuntime
+import ApusTensor
+import Testing
+
+/// What must not change from run to run, and what only rounds differently.
+@Suite struct DeterminismTests {
+    /// A residual block with everything that threads share: convolutions, statistics, pooling.
+    private static let example = GradientCase("residual block") { net in
+        let shape: Shape = [4, 24, 12, 10]
+        let x = try net.blocked(try net.parameter("x", shape))
+        let window = Window(kernel: Size(3), padding: Edges(1))
+        let w = try net.parameter("w", [24, 24, 3, 3], .uniform(-0.2...0.2))
+        let y = try net.append(.convolution(window, groups: 1), x, w)
+        let gamma = try net.parameter("gamma", [24])
+        let beta = try net.parameter("beta", [24])
+        let z = try net.append(.batchNorm(Normalization(epsilon: 1e-5)), y, gamma, beta)
+        let sum = try net.append(.activation(.relu), try net.append(.add, z, x))
+        let pooled = try net.append(
+            .maxPool(Window(kernel: Size(3), stride: Size(2), padding: Edges(1))), sum)
+        return try net.append(.dropout(rate: 0.2, key: 9), pooled)
+    }
+
+    @Test(arguments: [1, 2, 3], ["direct", "winograd"])
+    func equalThreadsGiveEqualBits(threads: Int, algorithm: String) throws {
+        let conformance = try Conformance(Self.example)
+        let setting = EngineSetting(threads: threads, algorithm: algorithm)
+        let session = try conformance.session(setting)
+        let first = try conformance.run(session)
+        let second = worstDifference(try conformance.run(session), first)
+        #expect(second.error == 0, "the second run of one session, \(second.name)")
+        let other = worstDifference(try conformance.engine(setting), first)
+        #expect(other.error == 0, "another session, \(other.name)")
+    }
+
+    @Test(arguments: [2, 3]) func otherThreadsOnlyRoundDifferently(threads: Int) throws {
+        let conformance = try Conformance(Self.example)
+        let worst = worstDifference(
+            try conformance.engine(EngineSetting(threads: threads)),
+            try conformance.engine(EngineSetting(threads: 1)))
+        #expect(worst.error < 2e-6, "\(worst.name)")
+    }
+
+    @Test func anotherKeyDrawsAnotherMask() throws {
+        let conformance = try Conformance(Self.example)
+        let session = try conformance.session(EngineSetting())
+        let first = try conformance.run(session)
+        let other = try conformance.run(session, key: RandomKey(seed: 12))
+        #expect(worstDifference(other, first).error > 1e-3)
+    }
+
+    @Test func changedParametersReachAnInferenceSession() throws {
+        var network = TestNetwork()
+        let x = network.input("x", [1, 16, 6, 6])
+        let w = try network.parameter("w", [16, 16, 3, 3])
+        let y = try network.append(.convolution(Window(kernel: Size(3)), groups: 1), x, w)
+        network.builder.output("y", try network.append(.flatten, y))
+        let graph = network.builder.graph
+        let store = ParameterStore(graph, seed: 0)
+        var configuration = Session.Configuration()
+        configuration.usesTunerCache = false
+        let session = try Session(graph, parameters: store, configuration: configuration)
+        for value: Float in [1, 2] {
+            try store.set("w", Tensor([16, 16, 3, 3], repeating: value))
+            session.setInput("x", [Float](repeating: 1, count: 16 * 36))
+            session.run()
+            let isRight = session.output("y").elements.allSatisfy { abs($0 - 144 * value) < 1e-3 }
+            #expect(isRight, "with weights of \(value)")
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import ApusRuntime
+import Foundation
+import Testing
+
+@Suite struct TunerTests {
+    private let candidates = ["direct", "winograd"]
+
+    private func withFile(_ body: (URL) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "apus-tuner-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try body(folder.appending(path: "below/tuner.json"))
+    }
+
+    @Test func theFastestIsChosenAndTimedOnce() {
+        let tuner = Tuner(machine: "m", file: nil)
+        var timed = 0
+        for _ in 0..<2 {
+            let choice = tuner.choose("p", candidates) {
+                timed += 1
+                return $0 == "winograd" ? 1 : 2
+            }
+            #expect(choice == "winograd")
+        }
+        #expect(timed == 2)
+        #expect(tuner.used == ["p": "winograd"])
+    }
+
+    @Test func candidatesThatCannotRunAreLeftOut() {
+        let tuner = Tuner(machine: "m", file: nil)
+        #expect(tuner.choose("p", candidates) { $0 == "winograd" ? nil : 2 } == "direct")
+        #expect(tuner.choose("q", candidates) { _ in nil } == nil)
+        #expect(tuner.used == ["p": "direct"])
+    }
+
+    @Test func givenChoicesAreNotQuestioned() throws {
+        try withFile { file in
+            let other = Tuner(machine: "m", file: file)
+            _ = other.choose("p", candidates) { $0 == "direct" ? 1 : 2 }
+            other.save()
+            let tuner = Tuner(machine: "m", given: ["p": "winograd"], file: file)
+            let choice = tuner.choose("p", candidates) { _ in
+                Issue.record("a given choice was timed")
+                return 1
+            }
+            #expect(choice == "winograd")
+            #expect(tuner.used == ["p": "winograd"])
+        }
+    }
+
+    @Test func withoutTuningTheFirstIsTaken() {
+        let tuner = Tuner(machine: "m", given: ["q": "winograd"], file: nil, tunes: false)
+        for (problem, expected) in [("p", "direct"), ("q", "winograd")] {
+            let choice = tuner.choose(problem, candidates) { _ in
+                Issue.record("a candidate was timed")
+                return 1
+            }
+            #expect(choice == expected)
+        }
+        #expect(tuner.used == ["p": "direct", "q": "winograd"])
+    }
+
+    @Test func aGivenChoiceThatIsNoCandidateIsReplaced() {
+        let tuner = Tuner(machine: "m", given: ["p": "fourier"], file: nil)
+        #expect(tuner.choose("p", candidates) { $0 == "direct" ? 1 : 2 } == "direct")
+    }
+
+    @Test func theCacheBelongsToOneMachine() throws {
+        try withFile { file in
+            let first = Tuner(machine: "a", file: file)
+            _ = first.choose("p", candidates) { $0 == "winograd" ? 1 : 2 }
+            first.save()
+
+            let same = Tuner(machine: "a", file: file)
+            let known = same.choose("p", candidates) { _ in
+                Issue.record("a cached choice was timed")
+                return 1
+            }
+            #expect(known == "winograd")
+            #expect(same.used == ["p": "winograd"])
+
+            let other = Tuner(machine: "b", file: file)
+            #expect(other.choose("p", candidates) { $0 == "direct" ? 1 : 2 } == "direct")
+            other.save()
+            // What one machine adds takes nothing from the other.
+            let again = Tuner(machine: "a", file: file)
+            #expect(again.choose("p", candidates) { _ in nil } == "winograd")
+        }
+    }
+
+    @Test(arguments: ["", "{", "[1, 2]", "{\"m p\": 3}", "\u{0}\u{1}"])
+    func aCorruptCacheIsMeasuredAgain(content: String) throws {
+        try withFile { file in
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(content.utf8).write(to: file)
+            let tuner = Tuner(machine: "m", file: file)
+            #expect(tuner.choose("p", candidates) { $0 == "winograd" ? 1 : 2 } == "winograd")
+            tuner.save()
+            let next = Tuner(machine: "m", file: file)
+            #expect(next.choose("p", candidates) { _ in nil } == "winograd")
+        }
+    }
+
+    @Test func aCacheThatCannotBeWrittenIsNoError() {
+        let tuner = Tuner(machine: "m", file: URL(fileURLWithPath: "/dev/null/below/tuner.json"))
+        #expect(tuner.choose("p", candidates) { _ in 1 } == "direct")
+        tuner.save()
+    }
+}

@@ -1,0 +1,69 @@
+import ApusGraph
+import ApusModels
+import ApusRuntime
+import ApusTensor
+import ApusTraining
+import Foundation
+import Testing
+
+/// Whole networks on the engine.
+@Suite struct EngineModelTests {
+    /// Gradients of deep networks without shortcuts amplify the rounding of 32-bit floats, so that
+    /// only some are compared here.
+    @Test(
+        arguments: ["resnet20-cifar", "plain20-cifar", "resnet18-cifar", "resnet18", "resnet50"])
+    func matchesPyTorch(model: String) throws {
+        let file = try JSONDecoder().decode(ReferenceFile.self, from: fixture(model + ".json"))
+        let result = try Verification(file, configuration: .direct)
+        print(
+            "\(model): logits \(result.evalLogits), in training \(result.trainLogits), loss",
+            "\(result.loss), gradients \(result.gradients), updates \(result.updates)")
+        #expect(result.evalLogits <= 1e-4)
+        #expect(result.trainLogits <= 1e-4)
+        #expect(result.loss <= 1e-4)
+        if ["resnet20-cifar", "resnet18"].contains(model) {
+            #expect(result.gradients <= 1e-3, "\(result.worstGradient)")
+            #expect(result.updates <= 1e-3, "\(result.worstUpdate)")
+        }
+    }
+
+    /// One model of every family; the others repeat their problems.
+    @Test(
+        arguments: [
+            "resnet18", "resnet50", "plain18", "resnet20-cifar", "resnet20-b-cifar",
+            "plain20-cifar", "resnet18-cifar", "resnet50-cifar",
+        ])
+    func noConvolutionRunsOnAReferenceKernel(model: String) throws {
+        let network = try Models.named(
+            model, input: model.hasSuffix("-cifar") ? nil : [3, 64, 64])
+        try expectFastKernels(network)
+    }
+
+    /// Images of few channels need care: as the network's input, inside it, and depthwise.
+    @Test(arguments: 1...17, [1, 3])
+    func fewChannelsRunOnFastKernels(channels: Int, kernel: Int) throws {
+        try expectFastKernels(
+            Network("few", input: [channels, 9, 9]) {
+                Convolution(channels, kernel: kernel)
+                Convolution(16, kernel: kernel, bias: true)
+                Convolution(channels, kernel: kernel, stride: 2)
+                Convolution.depthwise(kernel: 3)
+                Flatten()
+                Dense(2)
+            })
+    }
+
+    private func expectFastKernels(_ network: Network) throws {
+        let store = ParameterStore(try network.graph(batch: 1, mode: .training), seed: 0)
+        let training = try Session.training(
+            network, batch: 2, parameters: store, configuration: .direct)
+        let inference = try Session(
+            network.graph(batch: 2, mode: .inference), parameters: store, configuration: .direct)
+        for session in [training, inference] {
+            #expect(!session.implementations.isEmpty)
+            let slow = session.implementations.filter { $0.kernel.hasPrefix("ref") }
+                .map { "\($0.path): \($0.operation) by \($0.kernel)" }
+            #expect(slow.isEmpty)
+        }
+    }
+}
