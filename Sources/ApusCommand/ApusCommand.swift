@@ -24,6 +24,11 @@ enum Main {
         do {
             var command = try ApusCommand.parseAsRoot()
             try command.run()
+            guard fflush(nil) == 0 else {
+                throw CommandError(
+                    "standard output cannot be written: \(String(cString: strerror(errno))); free "
+                        + "space or write it elsewhere")
+            }
         } catch {
             fflush(nil)
             finish(error)

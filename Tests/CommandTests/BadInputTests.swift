@@ -90,6 +90,16 @@ struct BadInputTests {
         expectFailure(try Command.run("train", "--out", scratch.path("run")), "last.safetensors")
     }
 
+    @Test("A network for large images trains on small ones, with a hint")
+    func smallImages() throws {
+        let scratch = try Scratch()
+        try scratch.writeClasses(train: 4, test: 1)
+        let result = try train(
+            scratch.path("data"), scratch.path("run"), "--model", "resnet18", "--side", "20")
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.errors.contains("resnet18-cifar suits them better"))
+    }
+
     @Test("A full disk leaves one line and no broken file")
     func fullDisk() throws {
         let scratch = try Scratch()

@@ -8,13 +8,20 @@ struct UsageTests {
         "Every command explains itself with an example",
         arguments: [
             [], ["train"], ["evaluate"], ["classify"], ["models"], ["doctor"], ["verify"],
-            ["bench", "train"], ["bench", "infer"],
+            ["bench"], ["bench", "train"], ["bench", "infer"],
         ])
     func help(_ command: [String]) throws {
         let result = try Command.start(command + ["--help"]).wait()
         #expect(result.status == 0)
         #expect(result.output.contains("Example"))
         #expect(result.errors.isEmpty)
+    }
+
+    @Test("Output that cannot be written is an error")
+    func fullOutput() throws {
+        expectFailure(
+            try Command.run("models", "resnet20-cifar", shell: "exec >/dev/full"),
+            "standard output")
     }
 
     @Test("The version is printed")
@@ -38,7 +45,7 @@ struct UsageTests {
             ["classify"], ["classify", "x"], ["classify", "x", "a.png", "--samples", "3"],
             ["classify", "x", "a.png", "--top", "0"], ["models", "--side", "0", "resnet18"],
             ["models", "--program"], ["doctor", "--threads", "0"],
-            ["bench", "train", "--steps", "0"],
+            ["bench", "train", "--steps", "0"], ["bench", "infer", "--side", "1000000000"],
         ])
     func wrongUsage(_ arguments: [String]) throws {
         expectFailure(try Command.start(arguments).wait(), code: 2, "--help")
