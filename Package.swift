@@ -28,11 +28,12 @@ let package = Package(
         .target(
             name: "ApusTraining",
             dependencies: ["ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "CKernels"]),
+        .target(name: "ApusReport", dependencies: ["ApusData"]),
         .target(name: "Apus", dependencies: ["ApusTraining"]),
         .executableTarget(
             name: "ApusCommand",
             dependencies: [
-                "Apus",
+                "Apus", "ApusReport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -47,5 +48,7 @@ let package = Package(
         .testTarget(
             name: "ApusTrainingTests", dependencies: ["ApusTraining"]),
         .testTarget(name: "ApusFilesTests", dependencies: ["ApusFiles"]),
+        .testTarget(
+            name: "CommandTests", dependencies: ["ApusCommand", "ApusData", "ApusReport"]),
     ]
 )

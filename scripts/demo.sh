@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Trains a small residual network on Fashion-MNIST, evaluates it and classifies one picture.
+# Trains a small residual network on Fashion-MNIST, evaluates it and shows what it says on pictures
+# it has never seen. A second call continues where the first was stopped, or only shows the results.
+#
+#   bash scripts/demo.sh [PICTURE...]      EPOCHS=3 OUT=runs/demo
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 apus=.build/release/apus
-out=runs/demo
+out=${OUT:-runs/demo}
 if [ ! -x "$apus" ]; then
     echo "$apus is not built; run 'make build' first" >&2
     exit 1
@@ -15,14 +18,15 @@ step() {
     "$@"
 }
 
-step "$apus" train --data fashion-mnist --model resnet20-cifar \
-    --epochs "${EPOCHS:-1}" --batch 128 --seed 1 --out "$out"
-step "$apus" evaluate "$out"
+step "$apus" train --data fashion-mnist --model resnet20-cifar --epochs "${EPOCHS:-3}" \
+    --batch 128 --lr 0.2 --nesterov --schedule one-cycle --weight-decay 5e-4 --augment flip \
+    --seed 1 --out "$out"
+step "$apus" evaluate "$out" --confusion
+step "$apus" classify "$out" --data fashion-mnist --samples 12 --sheet "$out/predictions.png"
 
-picture="${1:-}"
-if [ -n "$picture" ]; then
-    step "$apus" classify --model "$out" "$picture"
+if [ $# -gt 0 ]; then
+    step "$apus" classify "$out" "$@"
 else
     echo
-    echo "To classify a picture of your own: bash scripts/demo.sh PICTURE"
+    echo "To classify pictures of your own: $apus classify $out PICTURE..."
 fi

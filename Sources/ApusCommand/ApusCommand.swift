@@ -9,8 +9,8 @@ struct ApusCommand: ParsableCommand {
             "Example: apus train --data fashion-mnist --model resnet20-cifar --out runs/first",
         version: "0.1.0",
         subcommands: [
-            TrainCommand.self,
-            VerifyCommand.self, BenchCommand.self,
+            TrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
+            ModelsCommand.self, DoctorCommand.self, VerifyCommand.self, BenchCommand.self,
         ])
 }
 
@@ -24,6 +24,11 @@ enum Main {
         do {
             var command = try ApusCommand.parseAsRoot()
             try command.run()
+            guard fflush(nil) == 0 else {
+                throw CommandError(
+                    "standard output cannot be written: \(String(cString: strerror(errno))); free "
+                        + "space or write it elsewhere")
+            }
         } catch {
             fflush(nil)
             finish(error)

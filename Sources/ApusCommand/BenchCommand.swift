@@ -6,6 +6,7 @@ struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Times training steps and inference on random data.",
+        discussion: "Example: apus bench train --model resnet18-cifar --batch 128",
         subcommands: [BenchTrain.self, BenchInfer.self])
 }
 
@@ -39,10 +40,10 @@ struct BenchOptions: ParsableArguments {
         if precision != "fp32" {
             throw ValidationError("--precision knows fp32, not '\(precision)'")
         }
-        if batch < 1 { throw ValidationError("--batch must be at least 1") }
-        if steps < 1 { throw ValidationError("--steps must be at least 1") }
-        if let side, side < 1 { throw ValidationError("--side must be at least 1") }
-        if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
+        try require(batch, in: 1...65_536, "--batch")
+        try require(steps, in: 1...1_000_000, "--steps")
+        try require(side, in: 1...4096, "--side")
+        try require(threads, in: 1...1024, "--threads")
     }
 
     func network() throws -> Network {
@@ -127,7 +128,8 @@ struct BenchTrain: ParsableCommand {
 
     func run() throws {
         let network = try options.network()
-        let store = ParameterStore(try network.graph(batch: 1, mode: .training), seed: 0)
+        let store = ParameterStore(
+            try network.graph(batch: options.batch, mode: .training), seed: 0)
         let session = try Session.training(
             network, batch: options.batch, parameters: store,
             configuration: options.configuration)

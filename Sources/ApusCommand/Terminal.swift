@@ -91,6 +91,12 @@ enum Interrupt {
                 if !isFirst { _exit(128 + number) }
             }
         }
+        // Whoever started this process may have blocked them, as thread pools do.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGINT)
+        sigaddset(&signals, SIGTERM)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 
     /// The signal that came; nil if none did.

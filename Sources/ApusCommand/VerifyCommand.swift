@@ -23,6 +23,8 @@ struct VerifyCommand: ParsableCommand {
     @Flag(help: "Print one JSON object a file.")
     var json = false
 
+    func validate() throws { try require(threads, in: 1...1024, "--threads") }
+
     func run() throws {
         var failed = 0
         for path in files {

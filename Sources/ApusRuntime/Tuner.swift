@@ -40,7 +40,7 @@ package final class Tuner {
     }
 
     /// A cache that cannot be read is measured again: it holds nothing that cannot be had anew.
-    private static func read(_ file: URL) -> [String: String]? {
+    fileprivate static func read(_ file: URL) -> [String: String]? {
         guard let data = try? Data(contentsOf: file) else { return nil }
         return try? JSONDecoder().decode([String: String].self, from: data)
     }
@@ -90,4 +90,13 @@ package final class Tuner {
         try? data.write(to: file, options: .atomic)
         isChanged = false
     }
+}
+
+/// The file in which timings of algorithms are kept between runs.
+public enum TunerCache {
+    /// Where it is; nil where there is no home folder.
+    public static var path: String? { Tuner.cacheFile?.path }
+
+    /// How many choices it holds, those of other machines among them; nil if there is none.
+    public static var entries: Int? { Tuner.cacheFile.flatMap(Tuner.read)?.count }
 }

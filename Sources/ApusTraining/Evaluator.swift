@@ -21,6 +21,25 @@ public struct Evaluation: Hashable, Codable, Sendable {
         return total == 0 ? nil : Double(confusion[label][label]) / Double(total)
     }
 
+    /// The share of the images recognized as a class that are of it; nil if there are none.
+    public func precision(_ label: Int) -> Double? {
+        let total = confusion.reduce(0) { $0 + $1[label] }
+        return total == 0 ? nil : Double(confusion[label][label]) / Double(total)
+    }
+
+    /// The mistakes by kind, the most frequent first.
+    public var mistakes: [(label: Int, prediction: Int, images: Int)] {
+        var pairs: [(label: Int, prediction: Int, images: Int)] = []
+        for (label, row) in confusion.enumerated() {
+            for (prediction, images) in row.enumerated() where images > 0 && label != prediction {
+                pairs.append((label, prediction, images))
+            }
+        }
+        return pairs.sorted {
+            ($1.images, $0.label, $0.prediction) < ($0.images, $1.label, $1.prediction)
+        }
+    }
+
     /// Half the width of the 95 % interval of `top1`, by the normal approximation.
     public var top1Uncertainty: Double {
         images == 0 ? 0 : 1.96 * (top1 * (1 - top1) / Double(images)).squareRoot()

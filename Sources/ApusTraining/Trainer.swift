@@ -84,7 +84,7 @@ public final class Trainer {
                 "a batch of \(recipe.batch) is larger than the \(train.count) training images; "
                     + "choose a smaller --batch")
         }
-        let graph = try recipe.network.graph(batch: 1, mode: .training)
+        let graph = try recipe.network.graph(batch: recipe.batch, mode: .training)
         parameters = ParameterStore(graph, seed: recipe.seed)
         optimizer = Optimizer(
             recipe.optimizer, weightDecay: recipe.weightDecay, for: parameters)

@@ -50,7 +50,7 @@ public struct Verification: Hashable, Codable, Sendable {
             file.model, input: Shape(Array(file.input.dimensions.dropFirst())),
             classes: file.classes)
         let batch = file.input[0]
-        let graph = try network.graph(batch: 1, mode: .training)
+        let graph = try network.graph(batch: batch, mode: .training)
         let store = ParameterStore(graph, seed: 0)
         for name in store.names {
             guard let shape = store.shape(name) else { continue }

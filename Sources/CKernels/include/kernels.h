@@ -98,4 +98,13 @@ void apus_adamw(float *w, const float *g, float *m, float *v, float rate, float 
 void apus_ema(float *average, const float *w, float keep, long begin, long end);
 double apus_sum_of_squares(const float *x, long begin, long end);
 
+// ---- What the machine can do ----
+typedef enum { apus_peak_portable, apus_peak_avx2, apus_peak_avx512, apus_peak_bf16 } apus_peak_kind;
+
+/// Multiplies and adds in registers, `rounds` times over all of them, and returns how many operations
+/// that was. The caller checks that the CPU has the instructions.
+double apus_peak(apus_peak_kind kind, long rounds, float *result);
+/// a = b + s * c
+void apus_triad(float *a, const float *b, const float *c, float s, long begin, long end);
+
 #endif
