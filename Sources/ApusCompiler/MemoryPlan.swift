@@ -87,9 +87,11 @@ public struct MemoryPlan: Sendable {
                     Block(
                         values: [output],
                         count: graph.storageCount(output).roundedUp(to: granule),
-                        // The caller fills inputs before the first node runs.
+                        // The caller fills inputs before the first node runs, and they stay for
+                        // the next run.
                         first: node.op == .input ? -1 : index,
-                        last: roots.contains(output) ? graph.nodes.count : index))
+                        last: node.op == .input || roots.contains(output)
+                            ? graph.nodes.count : index))
             }
         }
         return blocks

@@ -46,9 +46,11 @@ package final class Tuner {
     }
 
     /// The choice for `problem` among `candidates`, timing them with `seconds` if it is new.
-    /// `seconds` returns nil for a candidate that cannot be used.
+    /// `seconds` returns nil for a candidate that cannot be used. What is not worth timing gets the
+    /// first candidate.
     package func choose(
-        _ problem: String, _ candidates: [String], seconds: (String) -> Double?
+        _ problem: String, _ candidates: [String], isWorthTiming: Bool = true,
+        seconds: (String) -> Double?
     ) -> String? {
         let key = machine + " " + problem
         if let known = given[problem] ?? used[problem] ?? cached[key],
@@ -57,7 +59,7 @@ package final class Tuner {
             used[problem] = known
             return known
         }
-        guard tunes else {
+        guard tunes, isWorthTiming else {
             used[problem] = candidates.first
             return candidates.first
         }

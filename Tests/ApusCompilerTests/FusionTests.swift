@@ -183,4 +183,43 @@ import Testing
         #expect(merged.count == 9)
         #expect(merged.allSatisfy { $0.inputs.count == 6 && $0.outputs.count == 4 })
     }
+
+    @Test func convolutionsAbsorbNormalizations() throws {
+        let plain = try graph(mode: .inference) {
+            Residual {
+                Convolution("a", 8, kernel: 3)
+                BatchNorm("b")
+                Activation(.relu)
+                Convolution("c", 8, kernel: 3)
+                BatchNorm("d")
+            }
+            Activation(.relu)
+        }
+        let folded = ConvolutionFusion()(NormalizationFusion()(plain))
+        try folded.verify()
+        #expect(folded.outputs == plain.outputs)
+        #expect(normalizations(folded).isEmpty)
+        let merged = folded.nodes.compactMap { node -> Normalization? in
+            guard case .normalizedConvolution(_, _, let n) = node.op else { return nil }
+            return n
+        }
+        #expect(merged.map(\.addsResidual) == [false, true])
+        #expect(merged.map(\.rectified) == [true, true])
+    }
+
+    @Test func convolutionsReadElsewhereStay() throws {
+        var builder = GraphBuilder(mode: .inference)
+        let x = builder.input("x", [2, 8, 8, 8])
+        let y = try builder.convolution(x, Convolution(8, kernel: 3), path: "a")
+        builder.output("y", y)
+        let z = try builder.batchNorm(y, BatchNorm(), path: "b")
+        builder.output("z", z)
+        // A normalization whose residual is the convolution itself.
+        let u = try builder.convolution(x, Convolution(8, kernel: 3), path: "c")
+        let v = try builder.batchNorm(u, BatchNorm(), path: "d")
+        builder.output("w", try builder.append(.add, [v, u], path: "e")[0])
+        let folded = ConvolutionFusion()(NormalizationFusion()(builder.graph))
+        try folded.verify()
+        #expect(normalizations(folded).count == 2)
+    }
 }

@@ -24,6 +24,7 @@ extension Op {
             .softmaxGradient:
             [0]
         case .batchNormGradient: [1]
+        case .normalizedConvolution: [6]
         default: []
         }
     }
@@ -42,7 +43,10 @@ extension Op {
                     written: node.op == .input ? -1 : step, read: step)
             }
         }
-        for root in graph.roots { result[root]?.read = graph.nodes.count }
+        // What the caller reads, and what it has filled, stays.
+        for value in graph.roots.union(graph.inputs.values) {
+            result[value]?.read = graph.nodes.count
+        }
         return result.values.sorted { ($0.offset, $0.value) < ($1.offset, $1.value) }
     }
 

@@ -24,6 +24,10 @@ struct ConvolutionProblem: Hashable {
     /// Multiply-adds.
     var multiplyAdds: Int { output.count * weights.count / weights[0] }
 
+    /// Winograd's transforms round about ten times worse than a direct sum, so they have no say where
+    /// a problem takes a fraction of a millisecond anyway.
+    var isWorthTiming: Bool { multiplyAdds >= 1 << 25 }
+
     /// Names the problem in the tuner's cache.
     var key: String {
         let p = window.padding
@@ -47,13 +51,12 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         }
     }
 
-    /// Algorithms worth asking the library for. Winograd's transforms round about ten times worse
-    /// than a direct sum, so it has no say where a problem takes a fraction of a millisecond anyway.
+    /// Algorithms worth asking the library for, the most exact first.
     static func candidates(_ problem: ConvolutionProblem) -> [ConvolutionAlgorithm] {
         let window = problem.window
         let fits =
             window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
-            && problem.groups == 1 && problem.multiplyAdds >= 1 << 25
+            && problem.groups == 1
         return fits ? [.direct, .winograd] : [.direct]
     }
 }

@@ -17,7 +17,9 @@ extension StepBuilder {
         guard candidates.count > 1 else {
             return try ConvolutionStep(problem, candidates[0], operands, library, fold: fold)
         }
-        let chosen = tuner.choose(problem.key, candidates.map(\.rawValue)) { name in
+        let chosen = tuner.choose(
+            problem.key, candidates.map(\.rawValue), isWorthTiming: problem.isWorthTiming
+        ) { name in
             seconds(problem, ConvolutionAlgorithm(rawValue: name) ?? .direct, operands)
         }
         let algorithm = chosen.flatMap(ConvolutionAlgorithm.init) ?? .direct

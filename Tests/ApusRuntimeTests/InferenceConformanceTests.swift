@@ -1,0 +1,130 @@
+import ApusGraph
+import ApusRuntime
+import ApusTensor
+import Testing
+
+/// Networks in use, whose normalizations are folded into convolutions, against the reference
+/// executor on the graph as it was written.
+@Suite struct InferenceConformanceTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let network: Network
+
+        init(_ name: String, input: Shape, @LayerBuilder _ layers: () -> [Layer]) {
+            testDescription = name
+            network = Network(name, input: input, layers)
+        }
+    }
+
+    static let cases = [
+        Case("convolution, norm, relu", input: [3, 9, 7]) {
+            Convolution("a", 24, kernel: 3)
+            BatchNorm("b")
+            Activation(.relu)
+        },
+        Case("identity shortcut over odd channels", input: [10, 6, 5]) {
+            Residual("") {
+                Convolution("a", 10, kernel: 3)
+                BatchNorm("b")
+                Activation(.relu)
+                Convolution("c", 10, kernel: 3)
+                BatchNorm("d")
+            }
+            Activation(.relu)
+        },
+        Case("projection shortcut", input: [16, 9, 9]) {
+            Residual("") {
+                Convolution("a", 40, kernel: 3, stride: 2)
+                BatchNorm("b")
+            } shortcut: {
+                Convolution("c", 40, kernel: 1, stride: 2)
+                BatchNorm("d")
+            }
+            Activation(.relu)
+        },
+        Case("depthwise and groups", input: [32, 8, 8]) {
+            Convolution.depthwise("a", kernel: 5)
+            BatchNorm("b", epsilon: 1e-3)
+            Activation(.relu)
+            Convolution("c", 32, kernel: 3, groups: 2)
+            BatchNorm("d")
+        },
+        Case("a shortcut that is read again later", input: [16, 8, 8]) {
+            Concatenate {
+                Identity()
+                Residual("r") {
+                    Convolution("a", 16, kernel: 3)
+                    BatchNorm("b")
+                }
+            }
+        },
+        Case("a bias keeps its own addition", input: [16, 8, 8]) {
+            Convolution("a", 16, kernel: 3, bias: true)
+            BatchNorm("b")
+        },
+    ]
+
+    @Test(arguments: cases)
+    func foldedNetworksAgree(_ example: Case) throws {
+        var network = example.network
+        network.layers += [Flatten().layer]
+        let graph = try network.graph(batch: 2, mode: .inference)
+        let store = ParameterStore(graph, seed: 3)
+        let key = RandomKey(seed: 5)
+        // Statistics that are not 0 and 1, or folding would change nothing.
+        for name in store.names where name.contains(".") {
+            guard let shape = store.shape(name), shape.rank == 1 else { continue }
+            let low: Float = name.hasSuffix("running_var") ? 0.5 : -0.5
+            let values = (0..<shape.count).map {
+                key.child(name).uniform(in: low...low + 1.5, at: $0)
+            }
+            try store.set(name, Tensor(shape, values))
+        }
+        let images = Tensor(
+            Shape([2] + network.input.dimensions),
+            (0..<2 * network.input.count).map { 2 * key.uniform(at: $0) - 1 })
+
+        var sources: [ValueID: [Double]] = [:]
+        for node in graph.nodes where node.inputs.isEmpty {
+            let tensor = node.op == .input ? images : store.tensor(node.path)
+            sources[node.outputs[0]] = tensor?.elements.map(Double.init)
+        }
+        let output = try #require(graph.outputs["logits"])
+        let expected = try #require(ReferenceExecutor(graph).run(sources)[output])
+
+        for fuses in [true, false] {
+            var configuration = Session.Configuration()
+            configuration.tunes = false
+            configuration.fusesNormalization = fuses
+            let session = try Session(graph, parameters: store, configuration: configuration)
+            for _ in 0..<2 {
+                session.setInput("images", images.elements)
+                session.run()
+            }
+            let own = session.output("logits").elements
+            let scale = expected.map(abs).max() ?? 1
+            let worst = zip(own, expected).map { abs(Double($0) - $1) }.max() ?? 0
+            #expect(worst / scale < 1e-5, "fused: \(fuses)")
+        }
+    }
+
+    /// Folded weights are renewed when the parameters they were made of change.
+    @Test func newParametersCount() throws {
+        let network = Network("n", input: [8, 4, 4]) {
+            Convolution("a", 8, kernel: 3)
+            BatchNorm("b")
+            Flatten()
+        }
+        let graph = try network.graph(batch: 1, mode: .inference)
+        let store = ParameterStore(graph, seed: 1)
+        let session = try Session(graph, parameters: store)
+        session.setInput("images", (0..<128).map { Float($0 % 7) - 3 })
+        session.run()
+        let before = session.output("logits").elements
+        try store.set("b.weight", Tensor([8], repeating: 2))
+        session.run()
+        let after = session.output("logits").elements
+        #expect(before.contains { $0 != 0 })
+        for (old, new) in zip(before, after) { #expect(abs(new - 2 * old) <= 1e-5 * abs(new)) }
+    }
+}
