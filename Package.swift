@@ -50,5 +50,6 @@ let package = Package(
         .testTarget(name: "ApusFilesTests", dependencies: ["ApusFiles"]),
         .testTarget(
             name: "CommandTests", dependencies: ["ApusCommand", "ApusData", "ApusReport"]),
+        .testTarget(name: "ApusTests", dependencies: ["Apus"]),
     ]
 )

@@ -62,9 +62,11 @@ enum Main {
     }
 
     private static func oneLine(_ text: String) -> String {
-        text.split(whereSeparator: \.isNewline)
+        var line = text.split(whereSeparator: \.isNewline)
             .map { $0.trimmingCharacters(in: .whitespaces) }
             .joined(separator: " ")
-            .trimmingCharacters(in: CharacterSet(charactersIn: ".:"))
+        // A path may begin with dots; only what ends a sentence goes.
+        while let last = line.last, ".:".contains(last) { line.removeLast() }
+        return line
     }
 }

@@ -62,7 +62,7 @@ extension Op {
     fileprivate func readsPlain(_ position: Int, _ shape: Shape, _ block: Int) -> Bool {
         switch self {
         case .normalizedConvolution(_, let groups, _):
-            (1...5).contains(position) || (position == 0 && groups == 1 && shape[1] <= 4)
+            (1...5).contains(position) || (position == 0 && groups == 1 && shape[1] <= 3)
         case .convolution(_, let groups):
             position > 0 || (groups == 1 && shape[1] <= 3)
         case .convolutionWeightGradient(_, let groups, _):

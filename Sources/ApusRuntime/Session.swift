@@ -109,6 +109,14 @@ public final class Session {
     /// The shape of the input called `name`; a program without it is a mistake of the caller.
     public func inputShape(_ name: String) -> Shape { program.graph.shape(input(name)) }
 
+    /// The shape of the output called `name`.
+    public func outputShape(_ name: String) -> Shape {
+        guard let value = program.graph.outputs[name] else {
+            preconditionFailure("the program has no output '\(name)'")
+        }
+        return program.graph.shape(value)
+    }
+
     /// Fills the input called `name`; the number of elements must be that of its shape. Inputs are
     /// filled before every run, which may use their memory for other values once they are read.
     public func setInput(_ name: String, _ elements: some Collection<Float>) {

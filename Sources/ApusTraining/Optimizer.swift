@@ -59,10 +59,23 @@ public final class Optimizer {
         self.segments = segments
     }
 
-    /// The Euclidean norm of all gradients together.
-    public func gradientNorm() -> Float {
+    /// The Euclidean norm of all gradients together. Parts of a fixed size are added in a fixed order:
+    /// the result does not depend on the number of threads.
+    public func gradientNorm(threads: Int = Machine.cores) -> Float {
         let gradients = store.gradientBlock
-        return Float(apus_sum_of_squares(gradients.base, 0, gradients.count).squareRoot())
+        let part = 1 << 16
+        var sums = [Double](repeating: 0, count: (gradients.count + part - 1) / part)
+        sums.withUnsafeMutableBufferPointer { sums in
+            EngineThread.shared.perform {
+                Team(threads: threads).split(sums.count) { begin, end in
+                    for i in begin..<end {
+                        sums[i] = apus_sum_of_squares(
+                            gradients.base, i * part, min((i + 1) * part, gradients.count))
+                    }
+                }
+            }
+        }
+        return Float(sums.reduce(0, +).squareRoot())
     }
 
     /// One update with the gradients of the store, each multiplied by `gradientFactor` first.

@@ -48,12 +48,16 @@ extension Session {
         images: Tensor, labels: [Int32], optimizer: Optimizer, rate: Float, clip: Float? = nil,
         randomKey: RandomKey = RandomKey(seed: 0)
     ) throws -> StepResult {
+        let classes = outputShape("logits")[1]
+        precondition(
+            labels.allSatisfy { (0..<Int32(classes)).contains($0) },
+            "a label is not one of the network's \(classes) classes")
         setInput("images", images.elements)
         setInput("labels", labels.map(Float.init))
         run(randomKey: randomKey)
         let loss = output("loss").elements[0]
         // Known without clipping too: a gradient can overflow under a loss that is still finite.
-        let norm = optimizer.gradientNorm()
+        let norm = optimizer.gradientNorm(threads: threads)
         guard loss.isFinite, norm.isFinite else {
             throw NotFiniteError(step: optimizer.stepCount + 1, loss: loss, gradientNorm: norm)
         }

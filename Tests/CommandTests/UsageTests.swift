@@ -85,4 +85,13 @@ struct UsageTests {
         #expect(peak > 0.5 && peak < 10_000)
         #expect((fields["bandwidth_gb_per_s"] as? Double ?? 0) > 0.1)
     }
+
+    @Test("Errors name a path as it was given")
+    func paths() throws {
+        let result = try Command.start(
+            ["evaluate", "../no/such.file", "--data", "fashion-mnist"]
+        ).wait()
+        #expect(result.status == 1)
+        #expect(result.errors.contains(" ../no/such.file"), "\(result.errors)")
+    }
 }
