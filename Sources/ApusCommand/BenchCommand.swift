@@ -30,7 +30,7 @@ struct BenchOptions: ParsableArguments {
     @Option(help: "Threads of the engine; all cores by default.")
     var threads: Int?
 
-    @Flag(help: "Print the share of every kind of operation.")
+    @Flag(help: "Print the time of every kind of operation beside the machine's limits.")
     var explain = false
 
     @Flag(help: "Print one JSON object.")
@@ -92,17 +92,49 @@ struct BenchOptions: ParsableArguments {
         if explain { printShares(session) }
     }
 
+    /// Where the time goes, beside what the machine could do: operations over the measured peak, bytes
+    /// over the measured bandwidth. Winograd's convolutions can exceed the peak of a direct sum.
     private func printShares(_ session: Session) {
-        var seconds: [String: Double] = [:]
-        for _ in 0..<3 {
-            for (node, time) in session.profile() {
-                seconds["\(node.op)", default: 0] += time / 3
+        struct Share {
+            var seconds = 0.0
+            var operations = 0.0
+            var bytes = 0.0
+            var count = 0
+        }
+        let graph = session.program.graph
+        var shares: [String: Share] = [:]
+        let rounds = 3
+        for _ in 0..<rounds {
+            for (node, seconds) in session.profile() {
+                var share = shares["\(node.op)"] ?? Share()
+                share.seconds += seconds / Double(rounds)
+                share.operations += 2 * Double(graph.multiplyAdds(node)) / Double(rounds)
+                share.bytes += Double(graph.bytes(node)) / Double(rounds)
+                share.count += 1
+                shares["\(node.op)"] = share
             }
         }
-        let total = seconds.values.reduce(0, +)
-        for (name, time) in seconds.sorted(by: { $0.value > $1.value }) {
-            print(String(format: "%8.2f ms %5.1f %%  %@", time * 1000, 100 * time / total, name))
+        let speed = MachineSpeed(threads: session.threads)
+        let total = shares.values.map(\.seconds).reduce(0, +)
+        var table = Table(
+            ("ms", .right), ("share", .right), ("steps", .right), ("GFLOP/s", .right),
+            ("GB/s", .right), ("of the limit", .right), ("operation", .left))
+        for (name, share) in shares.sorted(by: { $0.value.seconds > $1.value.seconds }) {
+            let flops = share.operations / share.seconds / 1e9
+            let bandwidth = share.bytes / share.seconds / 1e9
+            let ofLimit = max(flops / speed.float32GFLOPS, bandwidth / speed.bandwidthGBs)
+            table.add(
+                String(format: "%.2f", share.seconds * 1000),
+                String(format: "%.1f %%", 100 * share.seconds / total),
+                String(share.count / rounds),
+                share.operations == 0 ? "" : String(format: "%.0f", flops),
+                String(format: "%.1f", bandwidth), String(format: "%.0f %%", 100 * ofLimit), name)
         }
+        table.print()
+        print(
+            String(
+                format: "the machine: %.0f GFLOP/s and %.1f GB/s", speed.float32GFLOPS,
+                speed.bandwidthGBs))
     }
 }
 

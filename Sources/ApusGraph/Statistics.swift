@@ -43,8 +43,7 @@ public struct Statistics: Hashable, Sendable {
                 Row(
                     path: node.path, operation: node.op.description, output: shape,
                     parameters: node.inputs.compactMap { sizes[$0] }.reduce(0, +),
-                    multiplyAdds: node.op.multiplyAdds(
-                        inputs: node.inputs.map { graph.shape($0) }, output: shape),
+                    multiplyAdds: graph.multiplyAdds(node),
                     activationBytes: shape.count * DataType.float32.byteCount,
                     receptiveField: (fields[output] ?? nil)?.size))
         }
@@ -87,16 +86,31 @@ private struct ReceptiveField {
     }
 }
 
-extension Op {
-    /// Multiply-adds of convolutions and matrix products; other operations count none, as usual.
-    func multiplyAdds(inputs: [Shape], output: Shape) -> Int {
-        switch self {
+extension Graph {
+    /// Multiply-adds of a convolution, of its gradients, or of a matrix product; other operations
+    /// count none, as usual. Winograd's algorithm needs fewer: they are those of the direct sum.
+    public func multiplyAdds(_ node: Node) -> Int {
+        let inputs = node.inputs.map { shape($0) }
+        let output = shape(node.outputs[0])
+        /// What every element of a convolution's output sums up.
+        func terms(_ weights: Shape) -> Int { weights.count / max(weights[0], 1) }
+        switch node.op {
         case .convolution, .normalizedConvolution:
-            return output.count * inputs[1].count / inputs[1][0]
+            return output.count * terms(inputs[1])
+        case .convolutionInputGradient:
+            return inputs[0].count * terms(inputs[1])
+        case .convolutionWeightGradient:
+            return inputs[1].count * terms(output)
         case .matmul(let transposeA, _):
             return output.count * (transposeA ? inputs[0][0] : inputs[0][1])
         default:
             return 0
         }
+    }
+
+    /// Bytes of everything a node reads and writes, each once: what it must move at least.
+    public func bytes(_ node: Node) -> Int {
+        (node.inputs + node.outputs).map { storageCount($0) }.reduce(0, +)
+            * DataType.float32.byteCount
     }
 }
