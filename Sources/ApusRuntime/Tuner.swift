@@ -53,9 +53,8 @@ package final class Tuner {
         seconds: (String) -> Double?
     ) -> String? {
         let key = machine + " " + problem
-        if let known = given[problem] ?? used[problem] ?? cached[key],
-            candidates.contains(known)
-        {
+        let remembered = isWorthTiming ? cached[key] : nil
+        if let known = given[problem] ?? used[problem] ?? remembered, candidates.contains(known) {
             used[problem] = known
             return known
         }

@@ -48,6 +48,21 @@ import Testing
         }
     }
 
+    /// Small problems take the most exact algorithm, whatever an older cache says.
+    @Test func whatIsNotWorthTimingTakesTheFirst() throws {
+        try withFile { file in
+            let other = Tuner(machine: "m", file: file)
+            _ = other.choose("p", candidates) { $0 == "winograd" ? 1 : 2 }
+            other.save()
+            let tuner = Tuner(machine: "m", file: file)
+            let choice = tuner.choose("p", candidates, isWorthTiming: false) { _ in
+                Issue.record("a small problem was timed")
+                return 1
+            }
+            #expect(choice == "direct")
+        }
+    }
+
     @Test func withoutTuningTheFirstIsTaken() {
         let tuner = Tuner(machine: "m", given: ["q": "winograd"], file: nil, tunes: false)
         for (problem, expected) in [("p", "direct"), ("q", "winograd")] {
