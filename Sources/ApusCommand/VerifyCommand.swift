@@ -20,6 +20,9 @@ struct VerifyCommand: ParsableCommand {
     @Option(help: "Threads of the engine; all cores by default.")
     var threads: Int?
 
+    @Flag(help: "Fail past the tolerances themselves, whatever rounding does.")
+    var strict = false
+
     @Flag(help: "Print one JSON object a file.")
     var json = false
 
@@ -39,12 +42,13 @@ struct VerifyCommand: ParsableCommand {
             var configuration = Session.Configuration()
             if let threads { configuration.threads = threads }
             let result = try Verification(file, configuration: configuration)
-            if !result.passes { failed += 1 }
+            let passes = strict ? result.isWithinTolerance : result.passes
+            if !passes { failed += 1 }
             if json {
                 try printJSON(result)
             } else {
                 print(
-                    "\(result.passes ? "pass" : "FAIL")  \(path): "
+                    "\(passes ? "pass" : "FAIL")  \(path): "
                         + "logits \(scientific(result.evalLogits)) (eval) "
                         + "\(scientific(result.trainLogits)) (train), "
                         + "loss \(scientific(result.loss)), "

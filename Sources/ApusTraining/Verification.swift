@@ -38,6 +38,11 @@ public struct Verification: Hashable, Codable, Sendable {
         return max(trainLogits, loss) <= logits && max(gradients, updates) <= gradient
     }
 
+    /// Errors within the tolerances themselves.
+    public var isWithinTolerance: Bool {
+        evalLogits <= Verification.logitTolerance && !exceedsTolerance
+    }
+
     private var exceedsTolerance: Bool {
         max(trainLogits, loss) > Verification.logitTolerance
             || max(gradients, updates) > Verification.gradientTolerance
