@@ -4,8 +4,8 @@ import Glibc
 extension Arena {
     /// Zeroed memory in pages of 2 MiB where the system grants them, untouched until it is used.
     ///
-    /// Convolutions walk over hundreds of mebibytes: with pages of 4 KiB the translation of
-    /// addresses costs a measurable share of a step. Falls back to ordinary memory.
+    /// Convolutions walk over hundreds of mebibytes, for which pages of 4 KiB need many translations
+    /// of addresses. Falls back to ordinary memory.
     static func largePages(count: Int) -> Arena {
         let page = 2 << 20
         let bytes = (count * MemoryLayout<Float>.stride).roundedUp(to: page)

@@ -24,8 +24,8 @@ struct ConvolutionProblem: Hashable {
     /// Multiply-adds.
     var multiplyAdds: Int { output.count * weights.count / weights[0] }
 
-    /// Winograd's transforms round about ten times worse than a direct sum, so they have no say where
-    /// a problem takes a fraction of a millisecond anyway.
+    /// Winograd's transforms round worse than a direct sum, so they have no say where a problem takes
+    /// a fraction of a millisecond anyway.
     var isWorthTiming: Bool { multiplyAdds >= 1 << 25 }
 
     /// Names the problem in the tuner's cache.
