@@ -20,6 +20,9 @@ void omp_set_num_threads(int threads);
 /// Makes the calling thread treat denormal numbers as zero: they are 40 to 100 times slower.
 void apus_flush_denormals(void);
 
+/// The type of an image's elements in memory; arithmetic is in 32-bit floats.
+typedef enum { apus_float32, apus_bfloat16 } apus_type;
+
 // ---- Kernels on blocked images; block is 16 or 8 ----
 
 /// Sum and sum of squared deviations from the plane's mean, per lane: partial[plane][2][block].

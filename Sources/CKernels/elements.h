@@ -1,0 +1,56 @@
+// The element types of images. Arithmetic is in 32 bits whatever is stored.
+#ifndef APUS_ELEMENTS_H
+#define APUS_ELEMENTS_H
+
+#include <stdint.h>
+
+/// The upper half of a 32-bit float: its exponent, 8 bits of precision.
+typedef uint16_t bf16;
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE float load_float(const float *p) { return *p; }
+INLINE void store_float(float *p, float v) { *p = v; }
+
+INLINE float load_bf16(const bf16 *p) {
+    union { uint32_t bits; float value; } u = { .bits = (uint32_t)*p << 16 };
+    return u.value;
+}
+
+/// Rounds to nearest, ties to even; what is not a number stays so.
+INLINE void store_bf16(bf16 *p, float v) {
+    union { float value; uint32_t bits; } u = { .value = v };
+    uint32_t rounded = (u.bits + 0x7FFF + ((u.bits >> 16) & 1)) >> 16;
+    *p = (bf16)(v != v ? 0x7FC0 : rounded);
+}
+
+// Vectors of one channel block, in memory at any address that suits an element. Macros, because a
+// function cannot return vectors that the oldest instruction set lacks.
+#define VECTORS(B)                                                                \
+    typedef float vector_##B __attribute__((vector_size(B * 4), aligned(2)));     \
+    typedef int32_t mask_##B __attribute__((vector_size(B * 4)));                 \
+    typedef uint32_t bits_##B __attribute__((vector_size(B * 4)));                \
+    typedef uint16_t halves_##B __attribute__((vector_size(B * 2), aligned(2)));
+VECTORS(16)
+VECTORS(8)
+#undef VECTORS
+
+/// Loads and stores of B elements of type T (float or bf16) as 32-bit floats.
+#define LOAD(T, B, p) LOAD_##T(B, p)
+#define STORE(T, B, p, v) STORE_##T(B, p, v)
+
+#define LOAD_float(B, p) (*(const vector_##B *)(p))
+#define STORE_float(B, p, v) (*(vector_##B *)(p) = (v))
+#define LOAD_bf16(B, p) \
+    ((vector_##B)(__builtin_convertvector(*(const halves_##B *)(p), bits_##B) << 16))
+#define STORE_bf16(B, p, v)                                                       \
+    do {                                                                          \
+        const vector_##B value_ = (v);                                            \
+        const bits_##B bits_ = (bits_##B)value_;                                  \
+        const bits_##B isNaN_ = (bits_##B)(value_ != value_);                     \
+        const bits_##B rounded_ = (bits_ + 0x7FFF + ((bits_ >> 16) & 1)) >> 16;   \
+        *(halves_##B *)(p) = __builtin_convertvector(                             \
+            (rounded_ & ~isNaN_) | (isNaN_ & 0x7FC0), halves_##B);                \
+    } while (0)
+
+#endif
