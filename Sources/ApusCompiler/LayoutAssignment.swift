@@ -33,6 +33,7 @@ public struct LayoutAssignment {
                 if blockedCopies[input] == nil {
                     let copy = try result.append(.reorder(layout), [input], path: node.path)[0]
                     result.layouts[copy.index] = layout
+                    result.types[copy.index] = result.type(input)
                     blockedCopies[input] = copy
                 }
                 node.inputs[position] = blockedCopies[input] ?? input
@@ -79,7 +80,7 @@ extension Op {
     /// Pointwise operations take operands of any one layout.
     fileprivate func keepsPlain(_ layouts: [Layout]) -> Bool {
         switch self {
-        case .activation, .activationGradient, .add, .movingAverage:
+        case .activation, .activationGradient, .add, .movingAverage, .convert:
             layouts.allSatisfy { $0 == .plain }
         default:
             false

@@ -86,7 +86,9 @@ public struct MemoryPlan: Sendable {
                 blocks.append(
                     Block(
                         values: [output],
-                        count: graph.storageCount(output).roundedUp(to: granule),
+                        count: graph.storageBytes(output).dividedRoundingUp(
+                            by: MemoryLayout<Float>.stride
+                        ).roundedUp(to: granule),
                         // The caller fills inputs before the first node runs, and they stay for
                         // the next run.
                         first: node.op == .input ? -1 : index,
@@ -108,6 +110,7 @@ public struct MemoryPlan: Sendable {
             for position in node.op.overwritableInputs {
                 guard position < node.inputs.count, let source = owner[node.inputs[position]],
                     blocks[source].last == index, blocks[source].count == blocks[target].count,
+                    graph.type(node.inputs[position]) == graph.type(output),
                     source != target, blocks[source].first >= 0,
                     node.inputs.filter({ $0 == node.inputs[position] }).count == 1
                 else { continue }

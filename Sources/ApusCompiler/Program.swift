@@ -27,6 +27,8 @@ public struct Program: Sendable {
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
         public var worksInPlace = true
+        /// The number format of images.
+        public var precision = Precision.fp32
 
         public init(block: Int) { self.block = block }
     }
@@ -48,6 +50,7 @@ public struct Program: Sendable {
             graph.removeDeadNodes()
             try graph.separateGradients()
         }
+        if options.precision == .bf16 { graph = try PrecisionAssignment()(graph) }
         graph = try LayoutAssignment(block: options.block)(graph)
         try graph.verify()
         self.graph = graph
@@ -113,7 +116,8 @@ extension Program: CustomStringConvertible {
             let outputs = node.outputs.map { value in
                 let place =
                     plan.offsets[value].map { "@\($0 * MemoryLayout<Float>.stride)" } ?? "bound"
-                return "\(value):\(graph.shape(value)) \(graph.layout(value)) \(place)"
+                let type = graph.type(value) == .bfloat16 ? " bf16" : ""
+                return "\(value):\(graph.shape(value)) \(graph.layout(value))\(type) \(place)"
             }
             let inputs = node.inputs.map(\.description).joined(separator: ", ")
             lines.append(

@@ -43,6 +43,8 @@ public struct BufferInfo: Hashable, Sendable {
 public struct Graph: Hashable, Sendable {
     public internal(set) var shapes: [Shape] = []
     public package(set) var layouts: [Layout] = []
+    /// The types in which values are stored.
+    public package(set) var types: [DataType] = []
     public package(set) var nodes: [Node] = []
 
     /// Values the caller fills before a run: `images`, `labels`.
@@ -62,14 +64,22 @@ public struct Graph: Hashable, Sendable {
     public func shape(_ value: ValueID) -> Shape { shapes[value.index] }
     public func layout(_ value: ValueID) -> Layout { layouts[value.index] }
 
-    /// Floats that `value` takes in its layout.
+    public func type(_ value: ValueID) -> DataType { types[value.index] }
+
+    /// Elements that `value` takes in its layout.
     public func storageCount(_ value: ValueID) -> Int {
         layout(value).storageCount(shape(value))
+    }
+
+    /// Bytes that `value` takes in its layout and type.
+    public func storageBytes(_ value: ValueID) -> Int {
+        storageCount(value) * type(value).byteCount
     }
 
     package mutating func newValue(_ shape: Shape) -> ValueID {
         shapes.append(shape)
         layouts.append(.plain)
+        types.append(.float32)
         return ValueID(shapes.count - 1)
     }
 

@@ -101,9 +101,11 @@ public enum Op: Hashable, Codable, Sendable {
     /// probabilities, labels, dloss -> dlogits
     case crossEntropyGradient(smoothing: Float)
 
-    // Layout.
+    // Storage.
     /// x -> the same value in another layout
     case reorder(Layout)
+    /// x -> the same value in another type
+    case convert(DataType)
 }
 
 extension Op {
@@ -184,6 +186,7 @@ extension Op: CustomStringConvertible {
             return "cross entropy" + (smoothing == 0 ? "" : " smoothing \(smoothing)")
         case .crossEntropyGradient: return "cross entropy gradient"
         case .reorder(let layout): return "reorder to \(layout)"
+        case .convert(let type): return "convert to \(type)"
         }
     }
 }

@@ -172,7 +172,7 @@ extension Op {
                 x[0].rank == 2 && x[1] == [x[0][0]] && x[2] == [1],
                 "expects probabilities, labels and the gradient of the loss")
             return [x[0]]
-        case .reorder:
+        case .reorder, .convert:
             return [x[0]]
         }
     }
@@ -183,7 +183,8 @@ extension Op {
         case .input, .parameter, .buffer, .constant: 0...0
         case .activation, .dropout, .stochasticDepth, .maxPool, .averagePool,
             .averagePoolGradient, .globalAveragePool, .globalAveragePoolGradient, .sumRows,
-            .softmax, .slice, .subsamplePad, .subsamplePadGradient, .flatten, .unflatten, .reorder:
+            .softmax, .slice, .subsamplePad, .subsamplePadGradient, .flatten, .unflatten, .reorder,
+            .convert:
             1...1
         case .convolutionInputGradient, .convolutionWeightGradient, .movingAverage,
             .activationGradient, .add, .maxPoolGradient, .matmul, .addBias, .softmaxGradient,

@@ -110,7 +110,6 @@ extension Graph {
 
     /// Bytes of everything a node reads and writes, each once: what it must move at least.
     public func bytes(_ node: Node) -> Int {
-        (node.inputs + node.outputs).map { storageCount($0) }.reduce(0, +)
-            * DataType.float32.byteCount
+        (node.inputs + node.outputs).map { storageBytes($0) }.reduce(0, +)
     }
 }

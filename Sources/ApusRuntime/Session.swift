@@ -20,6 +20,8 @@ public final class Session {
         public var usesTunerCache = true
         /// Whether normalizations absorb the additions and activations behind them.
         public var fusesNormalization = true
+        /// The number format of images; `bf16` needs a CPU with instructions for it.
+        public var precision = Precision.fp32
         public init() {}
     }
 
@@ -50,6 +52,7 @@ public final class Session {
     ) throws {
         var options = Program.Options(block: Machine.block)
         options.fusesNormalization = configuration.fusesNormalization
+        options.precision = configuration.precision
         let program = try Program(graph, differentiate: differentiate, options: options)
         try self.init(program, parameters: parameters, configuration: configuration)
     }
@@ -58,6 +61,11 @@ public final class Session {
     package init(
         _ program: Program, parameters: ParameterStore, configuration: Configuration
     ) throws {
+        guard program.options.precision == .fp32 || Machine.hasBFloat16 else {
+            throw EngineError(
+                description: "this CPU has no instructions for brain floats (avx512_bf16); "
+                    + "use --precision fp32, or auto for whatever the CPU offers")
+        }
         guard program.peakBytes < Machine.memoryBytes else {
             throw EngineError(
                 description: "the network needs \(program.peakBytes >> 20) MiB for this batch, the "

@@ -28,6 +28,8 @@ extension Layout: CustomStringConvertible {
 }
 
 extension Int {
+    public func dividedRoundingUp(by divisor: Int) -> Int { (self + divisor - 1) / divisor }
+
     /// The smallest multiple of `divisor` that is not below this number.
     public func roundedUp(to divisor: Int) -> Int { (self + divisor - 1) / divisor * divisor }
 }

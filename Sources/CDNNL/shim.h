@@ -99,12 +99,13 @@ static inline dnnl_status_t apus_attributes_epilogue(
 typedef enum { apus_pass_forward, apus_pass_input_gradient, apus_pass_weight_gradient } apus_pass;
 
 /// A convolution in one of its passes. src, weights, bias (may be NULL) and dst are descriptors of
-/// the forward shapes; strides, dilations (0: none) and paddings are [height, width]. `adds` and
-/// `rectifies` are for the forward pass.
+/// the forward shapes; strides, dilations (0: none) and paddings are [height, width].
+/// `weight_gradient` is that of the weights' gradient, which may be of another type; other passes
+/// ignore it. `adds` and `rectifies` are for the forward pass.
 static inline dnnl_status_t apus_convolution_pd(
     dnnl_primitive_desc_t *pd, dnnl_engine_t engine, apus_pass pass, bool inference,
-    dnnl_alg_kind_t algorithm, const apus_md *src, const apus_md *weights, const apus_md *bias,
-    const apus_md *dst, const int64_t *strides, const int64_t *dilations,
+    dnnl_alg_kind_t algorithm, const apus_md *src, const apus_md *weights,
+    const apus_md *weight_gradient, const apus_md *bias, const apus_md *dst, const int64_t *strides, const int64_t *dilations,
     const int64_t *padding_before, const int64_t *padding_after, bool adds, bool rectifies) {
     dnnl_dims_t s = {strides[0], strides[1]}, d = {dilations[0], dilations[1]};
     dnnl_dims_t l = {padding_before[0], padding_before[1]};
@@ -126,8 +127,8 @@ static inline dnnl_status_t apus_convolution_pd(
             attr);
     if (status == dnnl_success && pass == apus_pass_weight_gradient)
         status = dnnl_convolution_backward_weights_primitive_desc_create(
-            pd, engine, algorithm, APUS_MD(src), APUS_MD(weights), APUS_MD(bias), APUS_MD(dst), s,
-            d, l, r, hint, attr);
+            pd, engine, algorithm, APUS_MD(src), APUS_MD(weight_gradient), APUS_MD(bias),
+            APUS_MD(dst), s, d, l, r, hint, attr);
 #else
     dnnl_convolution_desc_t forward, op;
     if (status == dnnl_success) status = dnnl_dilated_convolution_forward_desc_init(
@@ -142,8 +143,8 @@ static inline dnnl_status_t apus_convolution_pd(
                 ? dnnl_dilated_convolution_backward_data_desc_init(
                     &op, algorithm, APUS_MD(src), APUS_MD(weights), APUS_MD(dst), s, d, l, r)
                 : dnnl_dilated_convolution_backward_weights_desc_init(
-                    &op, algorithm, APUS_MD(src), APUS_MD(weights), APUS_MD(bias), APUS_MD(dst), s,
-                    d, l, r);
+                    &op, algorithm, APUS_MD(src), APUS_MD(weight_gradient), APUS_MD(bias),
+                    APUS_MD(dst), s, d, l, r);
         if (status == dnnl_success)
             status = dnnl_primitive_desc_create(pd, &op, attr, engine, hint);
     }

@@ -1,72 +1,90 @@
 #include "kernels.h"
 #include "clones.h"
+#include "elements.h"
 
 #include <string.h>
 
+#define ELEMENT float
 #define BLOCK 16
 #include "blocked.inc"
 #undef BLOCK
 #define BLOCK 8
 #include "blocked.inc"
 #undef BLOCK
+#undef ELEMENT
+#define ELEMENT bf16
+#define BLOCK 16
+#include "blocked.inc"
+#undef BLOCK
+#define BLOCK 8
+#include "blocked.inc"
+#undef BLOCK
+#undef ELEMENT
 
-
-// The block's size chooses the kernel.
-#define DISPATCH(NAME, PARAMETERS, ARGUMENTS)   \
-    void NAME PARAMETERS {                      \
-        if (block == 16) NAME##_16 ARGUMENTS;   \
-        else NAME##_8 ARGUMENTS;                \
+// The format chooses the kernel.
+#define DISPATCH(NAME, PARAMETERS, ...)                                              \
+    void NAME PARAMETERS {                                                           \
+        if (f.type == apus_float32) {                                                \
+            if (f.block == 16) NAME##_float_16(__VA_ARGS__);                         \
+            else NAME##_float_8(__VA_ARGS__);                                        \
+        } else {                                                                     \
+            if (f.block == 16) NAME##_bf16_16(__VA_ARGS__);                          \
+            else NAME##_bf16_8(__VA_ARGS__);                                         \
+        }                                                                            \
     }
 
 DISPATCH(apus_plane_statistics,
-    (long block, const float *x, float *partial, long hw, long begin, long end),
-    (block, x, partial, hw, begin, end))
+    (apus_format f, const void *x, float *partial, long hw, long begin, long end),
+    x, partial, hw, begin, end)
 DISPATCH(apus_normalize,
-    (long block, const float *x, const float *residual, const float *mean, const float *scale, const
-     float *shift, float *y, bool rectified, long channelBlocks, long hw, long begin, long end),
-    (block, x, residual, mean, scale, shift, y, rectified, channelBlocks, hw, begin, end))
+    (apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
+     const float *shift, void *y, bool rectified, long channelBlocks, long hw, long begin, long
+     end),
+    x, residual, mean, scale, shift, y, rectified, channelBlocks, hw, begin, end)
 DISPATCH(apus_normalize_reduce,
-    (long block, const float *x, const float *dy, const float *y, const float *mean, float *partial,
-     long channelBlocks, long hw, long begin, long end),
-    (block, x, dy, y, mean, partial, channelBlocks, hw, begin, end))
+    (apus_format f, const void *x, const void *dy, const void *y, const float *mean, float
+     *partial, long channelBlocks, long hw, long begin, long end),
+    x, dy, y, mean, partial, channelBlocks, hw, begin, end)
 DISPATCH(apus_normalize_gradient,
-    (long block, const float *x, const float *dy, const float *y, const float *mean, const float *a,
-     const float *b, const float *c, float *dx, float *dresidual, long channelBlocks, long hw, long
-     begin, long end),
-    (block, x, dy, y, mean, a, b, c, dx, dresidual, channelBlocks, hw, begin, end))
+    (apus_format f, const void *x, const void *dy, const void *y, const float *mean, const float
+     *a, const float *b, const float *c, void *dx, void *dresidual, long channelBlocks, long hw,
+     long begin, long end),
+    x, dy, y, mean, a, b, c, dx, dresidual, channelBlocks, hw, begin, end)
 DISPATCH(apus_max_pool,
-    (long block, const float *x, float *y, const apus_window *w, long begin, long end),
-    (block, x, y, w, begin, end))
+    (apus_format f, const void *x, void *y, const apus_window *w, long begin, long end),
+    x, y, w, begin, end)
 DISPATCH(apus_max_pool_gradient,
-    (long block, const float *x, const float *dy, float *dx, const apus_window *w, long begin, long
-     end),
-    (block, x, dy, dx, w, begin, end))
+    (apus_format f, const void *x, const void *dy, void *dx, const apus_window *w, long begin,
+     long end),
+    x, dy, dx, w, begin, end)
 DISPATCH(apus_average_pool,
-    (long block, const float *x, float *y, const apus_window *w, bool includesPadding, long begin,
-     long end),
-    (block, x, y, w, includesPadding, begin, end))
+    (apus_format f, const void *x, void *y, const apus_window *w, bool includesPadding, long
+     begin, long end),
+    x, y, w, includesPadding, begin, end)
 DISPATCH(apus_average_pool_gradient,
-    (long block, const float *dy, float *dx, const apus_window *w, bool includesPadding, long begin,
-     long end),
-    (block, dy, dx, w, includesPadding, begin, end))
+    (apus_format f, const void *dy, void *dx, const apus_window *w, bool includesPadding, long
+     begin, long end),
+    dy, dx, w, includesPadding, begin, end)
 DISPATCH(apus_plane_dot,
-    (long block, const float *a, const float *b, float *y, float factor, long hw, long begin, long
-     end),
-    (block, a, b, y, factor, hw, begin, end))
+    (apus_format f, const void *a, const void *b, float *y, float factor, long hw, long begin,
+     long end),
+    a, b, y, factor, hw, begin, end)
 DISPATCH(apus_plane_scale,
-    (long block, const float *x, const float *s, float *y, float factor, long hw, long begin, long
-     end),
-    (block, x, s, y, factor, hw, begin, end))
+    (apus_format f, const void *x, const float *s, void *y, float factor, long hw, long begin,
+     long end),
+    x, s, y, factor, hw, begin, end)
 DISPATCH(apus_zero_tail,
-    (long block, float *x, long channels, long hw, long begin, long end),
-    (block, x, channels, hw, begin, end))
+    (apus_format f, void *x, long channels, long hw, long begin, long end),
+    x, channels, hw, begin, end)
 
 void apus_copy_channels(
-    long block, const float *x, float *y, const apus_channel_copy *c, long begin, long end) {
+    apus_format f, const void *x, void *y, const apus_channel_copy *c, long begin, long end) {
+    const long block = f.block, size = f.type == apus_float32 ? 4 : 2;
     long sourceBlocks = (c->sourceChannels + block - 1) / block;
     long targetBlocks = (c->targetChannels + block - 1) / block;
-    long sourcePlane = c->sourceHeight * c->sourceWidth * block;
-    long targetPlane = c->targetHeight * c->targetWidth * block;
+    long pixel = block * size;
+    long sourcePlane = c->sourceHeight * c->sourceWidth * pixel;
+    long targetPlane = c->targetHeight * c->targetWidth * pixel;
     for (long n = begin; n < end; n++) {
         // Runs of channels that stay within one block of the source and of the target.
         for (long channel = 0, run; channel < c->channels; channel += run) {
@@ -74,14 +92,15 @@ void apus_copy_channels(
             run = c->channels - channel;
             if (run > block - from % block) run = block - from % block;
             if (run > block - to % block) run = block - to % block;
-            const float *p = x + (n * sourceBlocks + from / block) * sourcePlane + from % block;
-            float *q = y + (n * targetBlocks + to / block) * targetPlane + to % block;
+            const char *p = (const char *)x + (n * sourceBlocks + from / block) * sourcePlane
+                + from % block * size;
+            char *q = (char *)y + (n * targetBlocks + to / block) * targetPlane + to % block * size;
             for (long i = 0; i < c->height; i++) {
-                const float *pr = p + i * c->sourceStride * c->sourceWidth * block;
-                float *qr = q + i * c->targetStride * c->targetWidth * block;
+                const char *pr = p + i * c->sourceStride * c->sourceWidth * pixel;
+                char *qr = q + i * c->targetStride * c->targetWidth * pixel;
                 for (long j = 0; j < c->width; j++)
-                    memcpy(qr + j * c->targetStride * block, pr + j * c->sourceStride * block,
-                           (size_t)run * sizeof(float));
+                    memcpy(qr + j * c->targetStride * pixel,
+                           pr + j * c->sourceStride * pixel, (size_t)(run * size));
             }
         }
     }

@@ -36,8 +36,10 @@ VECTORS(8)
 #undef VECTORS
 
 /// Loads and stores of B elements of type T (float or bf16) as 32-bit floats.
-#define LOAD(T, B, p) LOAD_##T(B, p)
-#define STORE(T, B, p, v) STORE_##T(B, p, v)
+#define LOAD(T, B, p) LOAD_(T, B, p)
+#define STORE(T, B, p, v) STORE_(T, B, p, v)
+#define LOAD_(T, B, p) LOAD_##T(B, p)
+#define STORE_(T, B, p, v) STORE_##T(B, p, v)
 
 #define LOAD_float(B, p) (*(const vector_##B *)(p))
 #define STORE_float(B, p, v) (*(vector_##B *)(p) = (v))

@@ -1,5 +1,6 @@
 #include "kernels.h"
 #include "clones.h"
+#include "elements.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,7 +16,7 @@ void apus_flush_denormals(void) {
 
 // exp(x) by 2^n * p(r), |r| <= ln(2) / 2, with a polynomial of degree 6: 2 ulp, and it vectorizes,
 // which a call to the library does not.
-static inline __attribute__((always_inline)) float exponential(float x) {
+INLINE float exponential(float x) {
     x = x > 88.0f ? 88.0f : (x < -87.0f ? -87.0f : x);
     float n = __builtin_rintf(x * 1.44269504088896341f);
     float r = x - n * 0.693359375f;
@@ -31,87 +32,83 @@ static inline __attribute__((always_inline)) float exponential(float x) {
     return p * power.f;
 }
 
-static inline __attribute__((always_inline)) float sigmoid(float x) {
+INLINE float sigmoid(float x) {
     return 1.0f / (1.0f + exponential(-x));
 }
 
+// Abramowitz and Stegun 1964, 7.1.26: within 1.5e-7, and it vectorizes.
+INLINE float errorFunction(float x) {
+    float a = __builtin_fabsf(x), t = 1.0f / (1.0f + 0.3275911f * a);
+    float p = 1.061405429f;
+    p = p * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    return __builtin_copysignf(1.0f - p * t * exponential(-a * a), x);
+}
+
 // Near zero 1 - 2 / (e^2x + 1) loses digits; the odd series keeps them.
-static inline __attribute__((always_inline)) float hyperbolicTangent(float x) {
+INLINE float hyperbolicTangent(float x) {
     float s = x * x;
     float series = x * (1.0f + s * (-0.333333333f + s * (0.133333333f - s * 0.053968254f)));
     float quotient = 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f);
     return s < 0.04f ? series : quotient;
 }
 
-CLONES void apus_add(const float *a, const float *b, float *y, long begin, long end) {
-    for (long i = begin; i < end; i++) y[i] = a[i] + b[i];
-}
-
-CLONES void apus_activate(
-    apus_function f, float slope, const float *x, float *y, long begin, long end) {
-    switch (f) {
-    case apus_relu: for (long i = begin; i < end; i++) y[i] = x[i] > 0 ? x[i] : 0; break;
-    case apus_relu6:
-        for (long i = begin; i < end; i++) { float v = x[i] > 0 ? x[i] : 0; y[i] = v < 6 ? v : 6; }
-        break;
-    case apus_leaky_relu: for (long i = begin; i < end; i++) y[i] = x[i] > 0 ? x[i] : slope * x[i]; break;
-    case apus_sigmoid: for (long i = begin; i < end; i++) y[i] = sigmoid(x[i]); break;
-    case apus_tanh: for (long i = begin; i < end; i++) y[i] = hyperbolicTangent(x[i]); break;
-    case apus_silu: for (long i = begin; i < end; i++) y[i] = x[i] * sigmoid(x[i]); break;
-    case apus_gelu:
-        for (long i = begin; i < end; i++) y[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.707106781f));
-        break;
-    }
-}
-
-CLONES void apus_activate_gradient(
-    apus_function f, float slope, const float *dy, const float *s, float *dx, long begin, long end) {
-    switch (f) {
-    case apus_relu: for (long i = begin; i < end; i++) dx[i] = s[i] > 0 ? dy[i] : 0; break;
-    case apus_relu6: for (long i = begin; i < end; i++) dx[i] = s[i] > 0 && s[i] < 6 ? dy[i] : 0; break;
-    case apus_leaky_relu: for (long i = begin; i < end; i++) dx[i] = s[i] > 0 ? dy[i] : slope * dy[i]; break;
-    case apus_sigmoid: for (long i = begin; i < end; i++) dx[i] = dy[i] * s[i] * (1 - s[i]); break;
-    case apus_tanh: for (long i = begin; i < end; i++) dx[i] = dy[i] * (1 - s[i] * s[i]); break;
-    case apus_silu:
-        for (long i = begin; i < end; i++) {
-            float p = sigmoid(s[i]);
-            dx[i] = dy[i] * p * (1 + s[i] * (1 - p));
-        }
-        break;
-    case apus_gelu:
-        for (long i = begin; i < end; i++) {
-            float x = s[i], density = 0.398942280f * exponential(-0.5f * x * x);
-            dx[i] = dy[i] * (0.5f * (1.0f + erff(x * 0.707106781f)) + x * density);
-        }
-        break;
-    }
-}
-
 // The counter-based generator of ApusTensor's RandomKey.
-static inline uint64_t mix(uint64_t z) {
+INLINE uint64_t mix(uint64_t z) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
 }
 
-static inline float kept(uint64_t key, uint64_t index, float rate, float value, float scale) {
+INLINE float kept(uint64_t key, uint64_t index, float rate, float value, float scale) {
     uint64_t bits = mix(key + (index + 1) * 0x9E3779B97F4A7C15u);
     return (float)(bits >> 40) * 0x1p-24f >= rate ? value * scale : 0;
 }
 
-CLONES void apus_dropout(
-    long block, const float *x, float *y, float rate, uint64_t key, long channels, long hw,
-    long begin, long end) {
-    float scale = 1.0f / (1.0f - rate);
-    long blocks = (channels + block - 1) / block;
-    for (long plane = begin; plane < end; plane++) {
-        long n = plane / blocks, first = plane % blocks * block;
-        for (long i = 0; i < hw; i++) for (long l = 0; l < block; l++) {
-            long at = (plane * hw + i) * block + l, channel = first + l;
-            y[at] = channel < channels
-                ? kept(key, (uint64_t)((n * channels + channel) * hw + i), rate, x[at], scale) : 0;
-        }
+#define ELEMENT float
+#include "pointwise.inc"
+#undef ELEMENT
+#define ELEMENT bf16
+#include "pointwise.inc"
+#undef ELEMENT
+
+// The type chooses the kernel.
+#define DISPATCH(NAME, PARAMETERS, ...)                         \
+    void NAME PARAMETERS {                                      \
+        if (t == apus_float32) NAME##_float(__VA_ARGS__);       \
+        else NAME##_bf16(__VA_ARGS__);                          \
     }
+
+DISPATCH(apus_add,
+    (apus_type t, const void *a, const void *b, void *y, long begin, long end),
+    a, b, y, begin, end)
+DISPATCH(apus_multiply,
+    (apus_type t, const void *x, float factor, void *y, long begin, long end),
+    x, factor, y, begin, end)
+DISPATCH(apus_activate,
+    (apus_type t, apus_function f, float slope, const void *x, void *y, long begin, long end),
+    f, slope, x, y, begin, end)
+DISPATCH(apus_activate_gradient,
+    (apus_type t, apus_function f, float slope, const void *dy, const void *saved, void *dx,
+     long begin, long end),
+    f, slope, dy, saved, dx, begin, end)
+
+void apus_dropout(
+    apus_format f, const void *x, void *y, float rate, uint64_t key, long channels, long hw,
+    long begin, long end) {
+    if (f.type == apus_float32)
+        apus_dropout_float(f.block, x, y, rate, key, channels, hw, begin, end);
+    else apus_dropout_bf16(f.block, x, y, rate, key, channels, hw, begin, end);
+}
+
+CLONES void apus_widen(const void *x, float *y, long begin, long end) {
+    for (long i = begin; i < end; i++) y[i] = load_bf16((const bf16 *)x + i);
+}
+
+CLONES void apus_narrow(const float *x, void *y, long begin, long end) {
+    for (long i = begin; i < end; i++) store_bf16((bf16 *)y + i, x[i]);
 }
 
 CLONES void apus_add_bias(

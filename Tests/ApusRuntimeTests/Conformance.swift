@@ -11,9 +11,10 @@ struct EngineSetting: Sendable, CustomTestStringConvertible {
     var threads = 2
     /// The algorithm of every convolution that can run on it.
     var algorithm = "direct"
+    var precision = Precision.fp32
 
     var testDescription: String {
-        "block \(block), \(threads) threads, \(algorithm)"
+        "block \(block), \(threads) threads, \(algorithm), \(precision)"
             + (fusesNormalization ? "" : ", unfused")
     }
 
@@ -57,8 +58,14 @@ struct Conformance {
         sources = network.sources.mapValues { $0.map { Double(Float($0)) } }
     }
 
-    func reference() throws -> Results {
-        let graph = try graph.differentiated()
+    /// In 64 bits; for a precision other than `fp32` with every image rounded to it.
+    func reference(_ precision: Precision = .fp32) throws -> Results {
+        var options = Program.Options(block: 16)
+        options.precision = precision
+        let graph =
+            precision == .fp32
+            ? try graph.differentiated()
+            : try Program(graph, differentiate: true, options: options).graph
         let values = ReferenceExecutor(graph).run(sources, randomKey: key)
         var results: Results = [:]
         for (kind, named) in [
@@ -74,12 +81,14 @@ struct Conformance {
         let store = ParameterStore(graph, seed: 0)
         var options = Program.Options(block: setting.block)
         options.fusesNormalization = setting.fusesNormalization
+        options.precision = setting.precision
         let program = try Program(graph, differentiate: true, options: options)
         var configuration = Session.Configuration()
         configuration.threads = setting.threads
         configuration.usesTunerCache = false
         let tuned = try Session(program, parameters: store, configuration: configuration)
         configuration.choices = tuned.choices.mapValues { _ in setting.algorithm }
+        configuration.precision = setting.precision
         let session = try Session(program, parameters: store, configuration: configuration)
         for parameter in graph.parameters {
             let elements = try #require(sources[parameter.value]).map(Float.init)

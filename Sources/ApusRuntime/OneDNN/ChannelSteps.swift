@@ -2,30 +2,31 @@ import ApusGraph
 import ApusTensor
 import CDNNL
 import CKernels
+import Foundation
 
 extension StepBuilder {
     func scaleChannels(_ node: Node) -> any Step {
-        let x = pointer(node.inputs[0])
+        let x = memory(node.inputs[0])
         let factors = pointer(node.inputs[1])
-        let y = pointer(node.outputs[0])
+        let y = memory(node.outputs[0])
         let (planeCount, _, pixels) = planes(shape(node.inputs[0]))
-        let (team, block) = (team, block)
+        let (team, format) = (team, format(node.inputs[0]))
         return KernelStep { _, _ in
             team.split(planeCount) { begin, end in
-                apus_plane_scale(block, x, factors, y, 1, pixels, begin, end)
+                apus_plane_scale(format, x, factors, y, 1, pixels, begin, end)
             }
         }
     }
 
     func channelDot(_ node: Node) -> any Step {
-        let a = pointer(node.inputs[0])
-        let b = pointer(node.inputs[1])
+        let a = memory(node.inputs[0])
+        let b = memory(node.inputs[1])
         let y = pointer(node.outputs[0])
         let (planeCount, _, pixels) = planes(shape(node.inputs[0]))
-        let (team, block) = (team, block)
+        let (team, format) = (team, format(node.inputs[0]))
         return KernelStep { _, _ in
             team.split(planeCount) { begin, end in
-                apus_plane_dot(block, a, b, y, 1, pixels, begin, end)
+                apus_plane_dot(format, a, b, y, 1, pixels, begin, end)
             }
         }
     }
@@ -64,7 +65,7 @@ extension StepBuilder {
     }
 
     private struct ChannelCopy {
-        var source: UnsafeMutablePointer<Float>
+        var source: UnsafeMutableRawPointer
         var geometry: apus_channel_copy
     }
 
@@ -74,7 +75,7 @@ extension StepBuilder {
     ) -> ChannelCopy {
         let (s, t) = (shape(source), shape(target))
         return ChannelCopy(
-            source: pointer(source),
+            source: memory(source),
             geometry: apus_channel_copy(
                 sourceChannels: s[1], sourceHeight: s[2], sourceWidth: s[3],
                 sourceStart: sourceStart, sourceStride: stride,
@@ -87,18 +88,18 @@ extension StepBuilder {
     private func copySteps(
         _ copies: [ChannelCopy], to target: ValueID, clears: Bool
     ) -> any Step {
-        let y = pointer(target)
+        let y = memory(target)
         let images = shape(target)[0]
-        let perImage = count(target) / images
-        let (team, block) = (team, block)
+        let perImage = graph.storageBytes(target) / images
+        let (team, format) = (team, format(target))
         return KernelStep { _, _ in
             team.split(images) { begin, end in
                 if clears {
-                    (y + begin * perImage).update(repeating: 0, count: (end - begin) * perImage)
+                    memset(y + begin * perImage, 0, (end - begin) * perImage)
                 }
                 for copy in copies {
                     withUnsafePointer(to: copy.geometry) {
-                        apus_copy_channels(block, copy.source, y, $0, begin, end)
+                        apus_copy_channels(format, copy.source, y, $0, begin, end)
                     }
                 }
             }
@@ -108,16 +109,35 @@ extension StepBuilder {
     /// The same logical value in another layout or rank.
     func reorder(_ node: Node) throws -> any Step {
         let (x, y) = (node.inputs[0], node.outputs[0])
+        precondition(type(x) == type(y), "a reorder keeps the type")
         let image = shape(x).rank == 4 ? shape(x) : shape(y)
+        let (source, target) = (memory(x), memory(y))
         guard layout(x) != layout(y), image.rank == 4 else {
-            let (from, to, count) = (pointer(x), pointer(y), count(x))
-            return KernelStep { _, _ in to.update(from: from, count: count) }
+            let bytes = graph.storageBytes(x)
+            return KernelStep { _, _ in target.copyMemory(from: source, byteCount: bytes) }
         }
-        let from = Descriptor.image(image, layout(x))
-        let to = Descriptor.image(image, layout(y))
+        let from = Descriptor.image(image, layout(x), type(x))
+        let to = Descriptor.image(image, layout(y), type(y))
         let primitive = try Primitive.reorder(library, from: from, to: to)
-        try primitive.set(DNNL_ARG_FROM, from, pointer(x))
-        try primitive.set(DNNL_ARG_TO, to, pointer(y))
+        try primitive.set(DNNL_ARG_FROM, from, source)
+        try primitive.set(DNNL_ARG_TO, to, target)
         return PrimitiveStep(primitive)
+    }
+
+    /// The same value in another type.
+    func convert(_ node: Node) -> any Step {
+        let (x, y) = (node.inputs[0], node.outputs[0])
+        precondition(layout(x) == layout(y), "a conversion keeps the layout")
+        let (team, count) = (team, count(x))
+        if type(x) == .float32 {
+            let (source, target) = (pointer(x), memory(y))
+            return KernelStep { _, _ in
+                team.splitArray(count) { begin, end in apus_narrow(source, target, begin, end) }
+            }
+        }
+        let (source, target) = (memory(x), pointer(y))
+        return KernelStep { _, _ in
+            team.splitArray(count) { begin, end in apus_widen(source, target, begin, end) }
+        }
     }
 }

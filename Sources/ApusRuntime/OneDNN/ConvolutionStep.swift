@@ -20,6 +20,8 @@ struct ConvolutionProblem: Hashable {
     var rectifies = false
     var inputLayout: Layout
     var outputLayout: Layout
+    /// Of the images; weights are multiplied in the same type and stored in 32 bits.
+    var type: DataType
 
     /// Multiply-adds.
     var multiplyAdds: Int { output.count * weights.count / weights[0] }
@@ -32,7 +34,8 @@ struct ConvolutionProblem: Hashable {
     var key: String {
         let p = window.padding
         let w = window
-        return "\(pass.rawValue)\(inference ? "-inference" : "") fp32 \(input) \(inputLayout) "
+        return
+            "\(pass.rawValue)\(inference ? "-inference" : "") \(type == .float32 ? "fp32" : "bf16") \(input) \(inputLayout) "
             + "\(weights) g\(groups)\(bias ? " bias" : "")"
             + "\(adds ? " sum" : "")\(rectifies ? " relu" : "") "
             + "s\(w.stride.height),\(w.stride.width) d\(w.dilation.height),\(w.dilation.width) "
@@ -56,7 +59,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         let window = problem.window
         let fits =
             window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
-            && problem.groups == 1
+            && problem.groups == 1 && problem.type == .float32
         return fits ? [.direct, .winograd] : [.direct]
     }
 }
@@ -82,10 +85,10 @@ final class ConvolutionStep: Step {
 
     /// Where a convolution's operands lie: input, weights, bias and output, or their gradients.
     struct Operands {
-        var input: UnsafeMutablePointer<Float>
+        var input: UnsafeMutableRawPointer
         var weights: UnsafeMutablePointer<Float>
         var bias: UnsafeMutablePointer<Float>?
-        var output: UnsafeMutablePointer<Float>
+        var output: UnsafeMutableRawPointer
     }
 
     /// Throws an `EngineError` if the library does not offer the algorithm for this problem.
@@ -100,15 +103,17 @@ final class ConvolutionStep: Step {
         var input = problem.input
         if let padding { input.dimensions[1] = padding.shape[1] }
         self.padding = padding
-        let source = Descriptor.image(input, problem.inputLayout)
-        let target = Descriptor.image(problem.output, problem.outputLayout)
-        let free = Descriptor.weights(weightShape, groups: problem.groups, plain: false)
+        let source = Descriptor.image(input, problem.inputLayout, problem.type)
+        let target = Descriptor.image(problem.output, problem.outputLayout, problem.type)
+        let free = Descriptor.freeWeights(weightShape, groups: problem.groups, problem.type)
+        // The gradient of weights is a sum over all pixels: it stays in 32 bits.
+        let gradient = Descriptor.freeWeights(weightShape, groups: problem.groups, .float32)
         let bias = problem.bias ? Descriptor([problem.weights[0]], dnnl_a) : nil
         pass = problem.pass
         var description: dnnl_primitive_desc_t?
         let status = apus_convolution_pd(
             &description, library.engine, problem.pass.shim, problem.inference, algorithm.kind,
-            source.handle, free.handle, bias?.handle, target.handle,
+            source.handle, free.handle, gradient.handle, bias?.handle, target.handle,
             [Int64(w.stride.height), Int64(w.stride.width)],
             [Int64(w.dilation.height - 1), Int64(w.dilation.width - 1)],
             [Int64(w.padding.top), Int64(w.padding.left)],
@@ -117,7 +122,7 @@ final class ConvolutionStep: Step {
         guard let description else { throw EngineError(description: "oneDNN returned nothing") }
         primitive = try Primitive(description, library)
         implementation = primitive.implementation
-        plainWeights = Descriptor.weights(weightShape, groups: problem.groups, plain: true)
+        plainWeights = Descriptor.weights(weightShape, groups: problem.groups)
         weightPointer = UnsafeMutableRawPointer(padding?.padded.base ?? operands.weights)
 
         switch problem.pass {

@@ -63,10 +63,10 @@ extension StepBuilder {
                     pass: pass, inference: isInference, input: shape(input),
                     weights: shape(weights), output: shape(output), window: window,
                     groups: groups, bias: bias != nil, inputLayout: layout(input),
-                    outputLayout: layout(output)),
+                    outputLayout: layout(output), type: type(input)),
                 ConvolutionStep.Operands(
-                    input: pointer(input), weights: pointer(weights),
-                    bias: bias.map(pointer), output: pointer(output))
+                    input: memory(input), weights: pointer(weights),
+                    bias: bias.map(pointer), output: memory(output))
             )
         }
         let (x, y) = (node.inputs, node.outputs)

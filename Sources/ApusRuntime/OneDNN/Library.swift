@@ -44,9 +44,9 @@ final class Descriptor {
 
     init(taking handle: OpaquePointer) { self.handle = handle }
 
-    init(_ dimensions: [Int], _ tag: dnnl_format_tag_t) {
+    init(_ dimensions: [Int], _ tag: dnnl_format_tag_t, _ type: DataType = .float32) {
         let dims = dimensions.map(Int64.init)
-        guard let handle = apus_md_create(Int32(dims.count), dims, dnnl_f32, tag) else {
+        guard let handle = apus_md_create(Int32(dims.count), dims, type.library, tag) else {
             preconditionFailure("oneDNN does not know the layout \(tag) of \(dimensions)")
         }
         self.handle = handle
@@ -59,17 +59,26 @@ final class Descriptor {
     static func == (a: Descriptor, b: Descriptor) -> Bool { apus_md_equal(a.handle, b.handle) }
 
     /// An image in a graph's layout.
-    static func image(_ shape: Shape, _ layout: Layout) -> Descriptor {
-        Descriptor(shape.dimensions, layout.tag)
+    static func image(_ shape: Shape, _ layout: Layout, _ type: DataType) -> Descriptor {
+        Descriptor(shape.dimensions, layout.tag, type)
     }
 
-    /// Weights [out, in / groups, kh, kw] with an explicit dimension of groups if there are several.
-    static func weights(_ shape: Shape, groups: Int, plain: Bool) -> Descriptor {
-        guard groups > 1 else {
-            return Descriptor(shape.dimensions, plain ? dnnl_oihw : dnnl_format_tag_any)
-        }
-        let grouped = [groups, shape[0] / groups, shape[1], shape[2], shape[3]]
-        return Descriptor(grouped, plain ? dnnl_goihw : dnnl_format_tag_any)
+    /// Weights [out, in / groups, kh, kw] with an explicit dimension of groups if there are several,
+    /// in the layout of files.
+    static func weights(_ shape: Shape, groups: Int) -> Descriptor {
+        groups == 1
+            ? Descriptor(shape.dimensions, dnnl_oihw)
+            : Descriptor(grouped(shape, groups), dnnl_goihw)
+    }
+
+    /// Likewise, in the layout an algorithm likes best.
+    static func freeWeights(_ shape: Shape, groups: Int, _ type: DataType) -> Descriptor {
+        Descriptor(
+            groups == 1 ? shape.dimensions : grouped(shape, groups), dnnl_format_tag_any, type)
+    }
+
+    private static func grouped(_ shape: Shape, _ groups: Int) -> [Int] {
+        [groups, shape[0] / groups, shape[1], shape[2], shape[3]]
     }
 
     static func matrix(_ rows: Int, _ columns: Int, transposed: Bool) -> Descriptor {

@@ -6,21 +6,22 @@ extension StepBuilder {
     /// Statistics of every plane, merged over the batch, then one pass that normalizes, adds the
     /// residual and rectifies.
     func batchNorm(_ node: Node, _ n: Normalization) -> any Step {
-        let x = pointer(node.inputs[0])
+        let x = memory(node.inputs[0])
         let gamma = pointer(node.inputs[1])
         let beta = pointer(node.inputs[2])
-        let residual = n.addsResidual ? UnsafePointer(pointer(node.inputs[3])) : nil
-        let y = pointer(node.outputs[0])
+        let residual = n.addsResidual ? memory(node.inputs[3]) : nil
+        let y = memory(node.outputs[0])
         let mean = pointer(node.outputs[1])
         let variance = pointer(node.outputs[2])
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
+        let format = format(node.inputs[0])
         let padded = perImage * block
         return KernelStep(scratch: planeCount * 2 * block + 3 * padded) { scratch, _ in
             let partial = scratch + 3 * padded
             team.split(planeCount) { begin, end in
-                apus_plane_statistics(block, x, partial, pixels, begin, end)
+                apus_plane_statistics(format, x, partial, pixels, begin, end)
             }
             mergeStatistics(
                 partial, images: image[0], perImage: perImage, block: block, pixels: pixels,
@@ -29,27 +30,27 @@ extension StepBuilder {
             vectors.fill(channels, mean, variance, gamma, beta, n.epsilon)
             team.split(planeCount) { begin, end in
                 apus_normalize(
-                    block, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
+                    format, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
                     n.rectified, perImage, pixels, begin, end)
             }
         }
     }
 
     func normalize(_ node: Node, _ n: Normalization) -> any Step {
-        let x = pointer(node.inputs[0])
+        let x = memory(node.inputs[0])
         let inputs = node.inputs[1...4].map(pointer)
-        let residual = n.addsResidual ? UnsafePointer(pointer(node.inputs[5])) : nil
-        let y = pointer(node.outputs[0])
+        let residual = n.addsResidual ? memory(node.inputs[5]) : nil
+        let y = memory(node.outputs[0])
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
-        let (team, block) = (team, block)
+        let (team, format) = (team, format(node.inputs[0]))
         let padded = perImage * block
         return KernelStep(scratch: 3 * padded) { scratch, _ in
             let vectors = ChannelVectors(scratch, padded)
             vectors.fill(image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
             team.split(planeCount) { begin, end in
                 apus_normalize(
-                    block, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
+                    format, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
                     n.rectified, perImage, pixels, begin, end)
             }
         }
@@ -58,19 +59,20 @@ extension StepBuilder {
     /// With g the gradient after the rectifier: dbeta = sum g, dgamma = sum g xhat, and
     /// dx = gamma / deviation * (g - mean g - xhat * mean(g xhat)); without the means if frozen.
     func batchNormGradient(_ node: Node, _ n: Normalization, frozen: Bool) -> any Step {
-        let x = pointer(node.inputs[0])
-        let dy = pointer(node.inputs[1])
+        let x = memory(node.inputs[0])
+        let dy = memory(node.inputs[1])
         let gamma = pointer(node.inputs[2])
         let mean = pointer(node.inputs[3])
         let variance = pointer(node.inputs[4])
-        let y = n.rectified ? UnsafePointer(pointer(node.inputs[5])) : nil
-        let dx = pointer(node.outputs[0])
+        let y = n.rectified ? memory(node.inputs[5]) : nil
+        let dx = memory(node.outputs[0])
         let dgamma = pointer(node.outputs[1])
         let dbeta = pointer(node.outputs[2])
-        let dresidual = n.addsResidual ? pointer(node.outputs[3]) : nil
+        let dresidual = n.addsResidual ? memory(node.outputs[3]) : nil
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
+        let format = format(node.inputs[0])
         let padded = perImage * block
         let elements = Double(image[0] * pixels)
         return KernelStep(scratch: planeCount * 2 * block + 4 * padded) { scratch, _ in
@@ -82,7 +84,7 @@ extension StepBuilder {
             m.update(from: mean, count: channels)
             team.split(planeCount) { begin, end in
                 apus_normalize_reduce(
-                    block, x, dy, y, m, partial, perImage, pixels, begin, end)
+                    format, x, dy, y, m, partial, perImage, pixels, begin, end)
             }
             for channel in 0..<channels {
                 var sum = 0.0
@@ -103,7 +105,7 @@ extension StepBuilder {
             }
             team.split(planeCount) { begin, end in
                 apus_normalize_gradient(
-                    block, x, dy, y, m, a, b, c, dx, dresidual, perImage, pixels, begin, end)
+                    format, x, dy, y, m, a, b, c, dx, dresidual, perImage, pixels, begin, end)
             }
         }
     }

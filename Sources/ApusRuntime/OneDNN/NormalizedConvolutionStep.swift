@@ -9,18 +9,20 @@ extension StepBuilder {
     ) throws -> any Step {
         let weightShape = shape(node.inputs[1])
         let channels = weightShape[0]
-        let inputs = node.inputs.map(pointer)
-        let output = pointer(node.outputs[0])
+        let parameters = node.inputs[1...5].map(pointer)
+        let (weights, gamma, beta) = (parameters[0], parameters[1], parameters[2])
+        let (mean, variance) = (parameters[3], parameters[4])
+        let output = memory(node.outputs[0])
         let folded = Arena(count: weightShape.count)
         let bias = Arena(count: channels)
         let perChannel = weightShape.count / channels
         let fold = {
             for channel in 0..<channels {
-                let deviation = (inputs[5][channel] + n.epsilon).squareRoot()
-                let scale = inputs[2][channel] / deviation
-                bias.base[channel] = inputs[3][channel] - inputs[4][channel] * scale
+                let deviation = (variance[channel] + n.epsilon).squareRoot()
+                let scale = gamma[channel] / deviation
+                bias.base[channel] = beta[channel] - mean[channel] * scale
                 for i in channel * perChannel..<(channel + 1) * perChannel {
-                    folded.base[i] = inputs[1][i] * scale
+                    folded.base[i] = weights[i] * scale
                 }
             }
         }
@@ -28,12 +30,14 @@ extension StepBuilder {
             pass: .forward, inference: true, input: shape(node.inputs[0]), weights: weightShape,
             output: shape(node.outputs[0]), window: window, groups: groups, bias: true,
             adds: n.addsResidual, rectifies: n.rectified, inputLayout: layout(node.inputs[0]),
-            outputLayout: layout(node.outputs[0]))
+            outputLayout: layout(node.outputs[0]), type: type(node.inputs[0]))
         let operands = ConvolutionStep.Operands(
-            input: inputs[0], weights: folded.base, bias: bias.base, output: output)
+            input: memory(node.inputs[0]), weights: folded.base, bias: bias.base, output: output)
         let step = try fastest(problem, operands, fold: fold)
-        guard n.addsResidual, inputs[6] != output else { return step }
-        return CopyFirst(step, from: inputs[6], to: output, count: count(node.outputs[0]), team)
+        guard n.addsResidual, memory(node.inputs[6]) != output else { return step }
+        return CopyFirst(
+            step, from: memory(node.inputs[6]), to: output,
+            byteCount: graph.storageBytes(node.outputs[0]), team)
     }
 }
 
@@ -43,13 +47,13 @@ private final class CopyFirst: Step {
     private let copy: () -> Void
 
     init(
-        _ step: ConvolutionStep, from: UnsafeMutablePointer<Float>,
-        to: UnsafeMutablePointer<Float>, count: Int, _ team: Team
+        _ step: ConvolutionStep, from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer,
+        byteCount: Int, _ team: Team
     ) {
         self.step = step
         copy = {
-            team.splitArray(count) { begin, end in
-                (to + begin).update(from: from + begin, count: end - begin)
+            team.splitArray(byteCount) { begin, end in
+                (to + begin).copyMemory(from: from + begin, byteCount: end - begin)
             }
         }
     }

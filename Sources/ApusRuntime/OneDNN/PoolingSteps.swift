@@ -4,30 +4,30 @@ import CKernels
 
 extension StepBuilder {
     func maxPool(_ node: Node, _ window: Window) -> any Step {
-        pool(node, window, input: shape(node.inputs[0])) { block, pointers, w, begin, end in
-            apus_max_pool(block, pointers[0], pointers[1], w, begin, end)
+        pool(node, window, input: shape(node.inputs[0])) { format, pointers, w, begin, end in
+            apus_max_pool(format, pointers[0], pointers[1], w, begin, end)
         }
     }
 
     func maxPoolGradient(_ node: Node, _ window: Window) -> any Step {
-        pool(node, window, input: shape(node.inputs[0])) { block, pointers, w, begin, end in
-            apus_max_pool_gradient(block, pointers[0], pointers[1], pointers[2], w, begin, end)
+        pool(node, window, input: shape(node.inputs[0])) { format, pointers, w, begin, end in
+            apus_max_pool_gradient(format, pointers[0], pointers[1], pointers[2], w, begin, end)
         }
     }
 
     func averagePool(_ node: Node, _ window: Window, _ includesPadding: Bool) -> any Step {
-        pool(node, window, input: shape(node.inputs[0])) { block, pointers, w, begin, end in
+        pool(node, window, input: shape(node.inputs[0])) { format, pointers, w, begin, end in
             apus_average_pool(
-                block, pointers[0], pointers[1], w, includesPadding, begin, end)
+                format, pointers[0], pointers[1], w, includesPadding, begin, end)
         }
     }
 
     func averagePoolGradient(
         _ node: Node, _ window: Window, _ includesPadding: Bool
     ) -> any Step {
-        pool(node, window, input: shape(node.outputs[0])) { block, pointers, w, begin, end in
+        pool(node, window, input: shape(node.outputs[0])) { format, pointers, w, begin, end in
             apus_average_pool_gradient(
-                block, pointers[0], pointers[1], w, includesPadding, begin, end)
+                format, pointers[0], pointers[1], w, includesPadding, begin, end)
         }
     }
 
@@ -36,7 +36,7 @@ extension StepBuilder {
         _ node: Node, _ window: Window, input: Shape,
         _ kernel:
             @escaping (
-                _ block: Int, _ pointers: [UnsafeMutablePointer<Float>],
+                _ format: apus_format, _ pointers: [UnsafeMutableRawPointer],
                 _ window: UnsafePointer<apus_window>, _ begin: Int, _ end: Int
             ) -> Void
     ) -> any Step {
@@ -50,37 +50,37 @@ extension StepBuilder {
             strideHeight: window.stride.height, strideWidth: window.stride.width,
             dilationHeight: window.dilation.height, dilationWidth: window.dilation.width,
             padTop: window.padding.top, padLeft: window.padding.left)
-        let pointers = (node.inputs + node.outputs).map(pointer)
-        let (team, block, planeCount) = (team, block, planes(input).count)
+        let pointers = (node.inputs + node.outputs).map(memory)
+        let (team, format, planeCount) = (team, format(node.outputs[0]), planes(input).count)
         return KernelStep { _, _ in
             withUnsafePointer(to: geometry) { geometry in
                 team.split(planeCount) { begin, end in
-                    kernel(block, pointers, geometry, begin, end)
+                    kernel(format, pointers, geometry, begin, end)
                 }
             }
         }
     }
 
     func globalAveragePool(_ node: Node) -> any Step {
-        let x = pointer(node.inputs[0])
+        let x = memory(node.inputs[0])
         let y = pointer(node.outputs[0])
         let (planeCount, _, pixels) = planes(shape(node.inputs[0]))
-        let (team, block) = (team, block)
+        let (team, format) = (team, format(node.inputs[0]))
         return KernelStep { _, _ in
             team.split(planeCount, grain: 64) { begin, end in
-                apus_plane_dot(block, x, nil, y, 1 / Float(pixels), pixels, begin, end)
+                apus_plane_dot(format, x, nil, y, 1 / Float(pixels), pixels, begin, end)
             }
         }
     }
 
     func globalAveragePoolGradient(_ node: Node) -> any Step {
         let dy = pointer(node.inputs[0])
-        let dx = pointer(node.outputs[0])
+        let dx = memory(node.outputs[0])
         let (planeCount, _, pixels) = planes(shape(node.outputs[0]))
-        let (team, block) = (team, block)
+        let (team, format) = (team, format(node.outputs[0]))
         return KernelStep { _, _ in
             team.split(planeCount, grain: 64) { begin, end in
-                apus_plane_scale(block, nil, dy, dx, 1 / Float(pixels), pixels, begin, end)
+                apus_plane_scale(format, nil, dy, dx, 1 / Float(pixels), pixels, begin, end)
             }
         }
     }

@@ -19,7 +19,18 @@ struct StepBuilder {
     /// The number of channels in a block of the engine's layout.
     var block: Int { program.options.block }
 
+    /// Where a value of 32-bit floats lies.
     func pointer(_ value: ValueID) -> UnsafeMutablePointer<Float> {
+        precondition(type(value) == .float32, "\(value) is stored in another type")
+        return address(value)
+    }
+
+    /// Where a value of any type lies.
+    func memory(_ value: ValueID) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(address(value))
+    }
+
+    private func address(_ value: ValueID) -> UnsafeMutablePointer<Float> {
         switch program.bindings[value] {
         case .parameter(let name): return store.address(parameter: name)
         case .gradient(let name): return store.address(gradient: name)
@@ -34,6 +45,12 @@ struct StepBuilder {
 
     func shape(_ value: ValueID) -> Shape { graph.shape(value) }
     func layout(_ value: ValueID) -> Layout { graph.layout(value) }
+    func type(_ value: ValueID) -> DataType { graph.type(value) }
+
+    /// How the kernels are told of an image in blocked layout.
+    func format(_ value: ValueID) -> apus_format {
+        apus_format(block: block, type: type(value).kernel)
+    }
     func count(_ value: ValueID) -> Int { graph.storageCount(value) }
 
     /// How many planes of one channel block an image in blocked layout has, and their pixels.
@@ -94,9 +111,30 @@ struct StepBuilder {
         case .subsamplePadGradient(let stride, let before, _):
             return subsamplePadGradient(node, stride, before)
         case .flatten, .unflatten, .reorder: return try reorder(node)
+        case .convert: return convert(node)
 
         case .crossEntropy(let smoothing): return crossEntropy(node, smoothing)
         case .crossEntropyGradient(let smoothing): return crossEntropyGradient(node, smoothing)
+        }
+    }
+}
+
+extension DataType {
+    /// The type as the kernels know it.
+    var kernel: apus_type {
+        switch self {
+        case .float32: apus_float32
+        case .bfloat16: apus_bfloat16
+        default: preconditionFailure("no kernel computes with \(self)")
+        }
+    }
+
+    /// The type as oneDNN knows it.
+    var library: dnnl_data_type_t {
+        switch self {
+        case .float32: dnnl_f32
+        case .bfloat16: dnnl_bf16
+        default: preconditionFailure("no kernel computes with \(self)")
         }
     }
 }

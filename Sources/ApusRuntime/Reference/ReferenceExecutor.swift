@@ -5,7 +5,8 @@ import ApusTensor
 /// and the gradients are checked against. It is written to be obviously right, never to be fast.
 ///
 /// It takes any graph, before or after fusion and layout. Layouts are ignored: every array is
-/// row-major over the logical shape, so a `reorder` copies.
+/// row-major over the logical shape, so a `reorder` copies. Values that the graph stores in brain
+/// floats are rounded to them, and so are the weights that such images are multiplied with.
 public struct ReferenceExecutor: Sendable {
     public let graph: Graph
 
@@ -21,21 +22,33 @@ public struct ReferenceExecutor: Sendable {
     ) -> [ValueID: [Double]] {
         var values: [ValueID: ReferenceTensor] = [:]
         for node in graph.nodes {
-            let inputs = node.inputs.map { input -> ReferenceTensor in
+            var inputs = node.inputs.map { input -> ReferenceTensor in
                 guard let value = values[input] else {
                     preconditionFailure("\(node.path): \(input) is read before it is written")
                 }
                 return value
             }
+            if multipliesBrainFloats(node) { inputs[1].roundToBrainFloats() }
             let results =
                 node.inputs.isEmpty
                 ? [source(node, sources)] : evaluate(node, inputs, randomKey)
             precondition(
                 results.map(\.shape) == node.outputs.map { graph.shape($0) },
                 "\(node.path): \(node.op) does not have the inferred shapes")
-            for (output, result) in zip(node.outputs, results) { values[output] = result }
+            for (output, result) in zip(node.outputs, results) {
+                values[output] = result
+                if graph.type(output) == .bfloat16 { values[output]?.roundToBrainFloats() }
+            }
         }
         return values.mapValues(\.elements)
+    }
+
+    /// Whether operand 1 is weights that are rounded before they are multiplied with images.
+    private func multipliesBrainFloats(_ node: Node) -> Bool {
+        switch node.op {
+        case .convolution, .convolutionInputGradient: graph.type(node.inputs[0]) == .bfloat16
+        default: false
+        }
     }
 
     private func source(_ node: Node, _ sources: [ValueID: [Double]]) -> ReferenceTensor {
@@ -161,7 +174,7 @@ public struct ReferenceExecutor: Sendable {
         case .crossEntropyGradient(let smoothing):
             return [Self.crossEntropyGradient(x[0], labels: x[1], dloss: x[2], smoothing)]
 
-        case .reorder:
+        case .reorder, .convert:
             return [x[0]]
         }
     }

@@ -66,3 +66,14 @@ extension ReferenceExecutor {
         return ReferenceTensor(a.shape, a.elements.indices.map { function(a[$0], b[$0]) })
     }
 }
+
+extension ReferenceTensor {
+    /// Rounds every element to 8 bits of precision, ties to even.
+    mutating func roundToBrainFloats() {
+        for i in elements.indices {
+            let bits = Float(elements[i]).bitPattern
+            let rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF_0000
+            elements[i] = Double(Float(bitPattern: rounded))
+        }
+    }
+}

@@ -23,25 +23,32 @@ void apus_flush_denormals(void);
 /// The type of an image's elements in memory; arithmetic is in 32-bit floats.
 typedef enum { apus_float32, apus_bfloat16 } apus_type;
 
-// ---- Kernels on blocked images; block is 16 or 8 ----
+// ---- Kernels on blocked images ----
+
+/// How images lie in memory: channels in a block, 16 or 8, and the type of an element.
+typedef struct {
+    long block;
+    apus_type type;
+} apus_format;
 
 /// Sum and sum of squared deviations from the plane's mean, per lane: partial[plane][2][block].
-void apus_plane_statistics(long block, const float *x, float *partial, long hw, long begin, long end);
+void apus_plane_statistics(
+    apus_format f, const void *x, float *partial, long hw, long begin, long end);
 
 /// y = (x - mean) * scale + shift (+ residual) (then max(0, .)), vectors padded to whole blocks.
 void apus_normalize(
-    long block, const float *x, const float *residual, const float *mean, const float *scale,
-    const float *shift, float *y, bool rectified, long channelBlocks, long hw, long begin, long end);
+    apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
+    const float *shift, void *y, bool rectified, long channelBlocks, long hw, long begin, long end);
 
 /// With g = dy where y > 0 (everywhere if y is null): sums of g and of g * (x - mean), per lane.
 void apus_normalize_reduce(
-    long block, const float *x, const float *dy, const float *y, const float *mean, float *partial,
+    apus_format f, const void *x, const void *dy, const void *y, const float *mean, float *partial,
     long channelBlocks, long hw, long begin, long end);
 
 /// dx = a * g + b * (x - mean) + c, and dresidual = g where it is wanted. dx may be dy.
 void apus_normalize_gradient(
-    long block, const float *x, const float *dy, const float *y, const float *mean, const float *a,
-    const float *b, const float *c, float *dx, float *dresidual, long channelBlocks, long hw,
+    apus_format f, const void *x, const void *dy, const void *y, const float *mean, const float *a,
+    const float *b, const float *c, void *dx, void *dresidual, long channelBlocks, long hw,
     long begin, long end);
 
 /// The geometry of a pooling window over planes.
@@ -51,19 +58,30 @@ typedef struct {
     long padTop, padLeft;
 } apus_window;
 
-void apus_max_pool(long block, const float *x, float *y, const apus_window *w, long begin, long end);
+void apus_max_pool(
+    apus_format f, const void *x, void *y, const apus_window *w, long begin, long end);
 /// The first of equal maxima receives the gradient.
-void apus_max_pool_gradient(long block, const float *x, const float *dy, float *dx, const apus_window *w, long begin, long end);
-void apus_average_pool(long block, const float *x, float *y, const apus_window *w, bool includesPadding, long begin, long end);
-void apus_average_pool_gradient(long block, const float *dy, float *dx, const apus_window *w, bool includesPadding, long begin, long end);
+void apus_max_pool_gradient(
+    apus_format f, const void *x, const void *dy, void *dx, const apus_window *w, long begin,
+    long end);
+void apus_average_pool(
+    apus_format f, const void *x, void *y, const apus_window *w, bool includesPadding, long begin,
+    long end);
+void apus_average_pool_gradient(
+    apus_format f, const void *dy, void *dx, const apus_window *w, bool includesPadding, long begin,
+    long end);
 
-/// y[plane][lane] = factor * sum over pixels of a * b (of a alone if b is null).
-void apus_plane_dot(long block, const float *a, const float *b, float *y, float factor, long hw, long begin, long end);
-/// y = factor * s[plane][lane] (* x if it is not null).
-void apus_plane_scale(long block, const float *x, const float *s, float *y, float factor, long hw, long begin, long end);
+/// y[plane][lane] = factor * sum over pixels of a * b (of a alone if b is null); y is in 32 bits.
+void apus_plane_dot(
+    apus_format f, const void *a, const void *b, float *y, float factor, long hw, long begin,
+    long end);
+/// y = factor * s[plane][lane] (* x if it is not null); s is in 32 bits.
+void apus_plane_scale(
+    apus_format f, const void *x, const float *s, void *y, float factor, long hw, long begin,
+    long end);
 
 /// Zeroes the lanes past the last channel of planes that are their image's last block.
-void apus_zero_tail(long block, float *x, long channels, long hw, long begin, long end);
+void apus_zero_tail(apus_format f, void *x, long channels, long hw, long begin, long end);
 
 /// Copies channels between blocked images, for images begin..<end: source channel sourceStart + c to
 /// target channel targetStart + c, pixel (i * sourceStride, j * sourceStride) to
@@ -73,20 +91,30 @@ typedef struct {
     long targetChannels, targetHeight, targetWidth, targetStart, targetStride;
     long channels, height, width;
 } apus_channel_copy;
-void apus_copy_channels(long block, const float *x, float *y, const apus_channel_copy *c, long begin, long end);
+void apus_copy_channels(
+    apus_format f, const void *x, void *y, const apus_channel_copy *c, long begin, long end);
 
 // ---- Kernels on flat arrays ----
 typedef enum {
     apus_relu, apus_relu6, apus_leaky_relu, apus_sigmoid, apus_tanh, apus_silu, apus_gelu
 } apus_function;
 
-void apus_add(const float *a, const float *b, float *y, long begin, long end);
-void apus_activate(apus_function f, float slope, const float *x, float *y, long begin, long end);
+void apus_add(apus_type t, const void *a, const void *b, void *y, long begin, long end);
+void apus_multiply(apus_type t, const void *x, float factor, void *y, long begin, long end);
+void apus_activate(
+    apus_type t, apus_function f, float slope, const void *x, void *y, long begin, long end);
 /// saved is the output for relu, relu6, sigmoid, tanh and leaky relu, the input for silu and gelu.
-void apus_activate_gradient(apus_function f, float slope, const float *dy, const float *saved, float *dx, long begin, long end);
+void apus_activate_gradient(
+    apus_type t, apus_function f, float slope, const void *dy, const void *saved, void *dx,
+    long begin, long end);
 /// Zeroes elements whose random number is below the rate. In blocked layout (block > 1) element
-/// numbers are still those of the row-major image; planes begin..<end of hw * block floats.
-void apus_dropout(long block, const float *x, float *y, float rate, uint64_t key, long channels, long hw, long begin, long end);
+/// numbers are still those of the row-major image; planes begin..<end of hw * block elements.
+void apus_dropout(
+    apus_format f, const void *x, void *y, float rate, uint64_t key, long channels, long hw,
+    long begin, long end);
+/// From brain floats to 32 bits, or back.
+void apus_widen(const void *x, float *y, long begin, long end);
+void apus_narrow(const float *x, void *y, long begin, long end);
 
 void apus_add_bias(const float *x, const float *bias, float *y, long columns, long begin, long end);
 /// y[column] = sum over rows, for columns begin..<end.
