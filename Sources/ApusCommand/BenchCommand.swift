@@ -21,8 +21,8 @@ struct BenchOptions: ParsableArguments {
     @Option(help: "Height and width of the images; the model's own by default.")
     var side: Int?
 
-    @Option(help: "Number format; fp32.")
-    var precision = "fp32"
+    @Option(help: "Number format of images.")
+    var precision = PrecisionName.fp32
 
     @Option(help: "Timed repetitions, after two that are not.")
     var steps = 10
@@ -37,9 +37,6 @@ struct BenchOptions: ParsableArguments {
     var json = false
 
     func validate() throws {
-        if precision != "fp32" {
-            throw ValidationError("--precision knows fp32, not '\(precision)'")
-        }
         try require(batch, in: 1...65_536, "--batch")
         try require(steps, in: 1...1_000_000, "--steps")
         try require(side, in: 1...4096, "--side")
@@ -55,6 +52,7 @@ struct BenchOptions: ParsableArguments {
     var configuration: Session.Configuration {
         var configuration = Session.Configuration()
         if let threads { configuration.threads = threads }
+        configuration.precision = precision.precision
         return configuration
     }
 
@@ -74,7 +72,8 @@ struct BenchOptions: ParsableArguments {
         times.sort()
         let median = times[times.count / 2]
         let result = BenchResult(
-            model: model, batch: batch, precision: precision, threads: session.threads,
+            model: model, batch: batch, precision: precision.precision.rawValue,
+            threads: session.threads,
             median_ms: median, min_ms: times[0], max_ms: times[times.count - 1],
             images_per_second: Double(batch) / median * 1000,
             peak_memory_mib: Double(
@@ -86,7 +85,7 @@ struct BenchOptions: ParsableArguments {
                 String(
                     format:
                         "%@ batch %d %@, %d threads: median %.1f ms, min %.1f ms, %.0f images/s, %.0f MiB",
-                    model, batch, precision, session.threads, median, times[0],
+                    model, batch, result.precision, session.threads, median, times[0],
                     result.images_per_second, result.peak_memory_mib))
         }
         if explain { printShares(session) }

@@ -21,6 +21,9 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Threads of the engine. (default: all cores)")
     var threads: Int?
 
+    @Option(help: "Number format of images; auto is the fastest of this CPU.")
+    var precision = PrecisionName.fp32
+
     func validate() throws {
         try require(side, in: 1...4096, "--side")
         try require(threads, in: 1...1024, "--threads")
@@ -42,6 +45,7 @@ struct ModelOptions: ParsableArguments {
     var configuration: Session.Configuration {
         var configuration = Session.Configuration()
         if let threads { configuration.threads = threads }
+        configuration.precision = precision.precision
         return configuration
     }
 

@@ -87,6 +87,11 @@ struct TrainOptions: ParsableArguments {
     @Option(help: "Threads of the engine. (default: all cores)")
     var threads: Int?
 
+    @Option(
+        help: "Number format of images: fp32, bf16 or auto, the faster of this CPU. (default: fp32)"
+    )
+    var precision: PrecisionName?
+
     @Option(help: "Random changes of training images. (default: none)")
     var augment: AugmentationName?
 
@@ -130,6 +135,7 @@ struct TrainOptions: ParsableArguments {
         recipe.ema = ema ?? recipe.ema
         recipe.seed = seed ?? recipe.seed
         recipe.threads = threads ?? recipe.threads
+        recipe.precision = precision?.precision ?? recipe.precision
         if let augment { recipe.augmentation = augment.augmentation }
     }
 }

@@ -1,3 +1,4 @@
+import ApusCompiler
 import ApusData
 import ApusGraph
 import ApusTensor
@@ -31,6 +32,8 @@ public struct Recipe: Hashable, Codable, Sendable {
     public var seed: UInt64 = 0
     /// Threads of the engine: results are the same bytes only for the same number.
     public var threads: Int
+    /// The number format of images; parameters and sums are always 32-bit floats.
+    public var precision = Precision.fp32
 
     public init(
         network: Network, data: String, classNames: [String], preprocessing: Preprocessing,
@@ -97,6 +100,14 @@ public struct Recipe: Hashable, Codable, Sendable {
         if ema != other.ema { names.append("moving average") }
         if seed != other.seed { names.append("seed") }
         if threads != other.threads { names.append("threads") }
+        if precision != other.precision { names.append("precision") }
         return names
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// Recipes of the first version do not name a precision: there was one.
+    func decode(_ type: Precision.Type, forKey key: Key) throws -> Precision {
+        try decodeIfPresent(type, forKey: key) ?? .fp32
     }
 }

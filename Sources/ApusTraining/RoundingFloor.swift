@@ -6,24 +6,26 @@ import ApusTensor
 ///
 /// A rectifier whose input is nearly zero opens or closes with the last bit of any 32-bit sum, and
 /// batch statistics of a few values amplify it from layer to layer: no arithmetic of 32 bits comes
-/// closer to the exact result than this. Above `limit` it excuses nothing.
+/// closer to the exact result than this. Above its limit it excuses nothing.
 public struct RoundingFloor: Hashable, Codable, Sendable {
-    public static let limit = 0.05
-
     /// The largest change of a logit, relative to the largest logit.
     public private(set) var logits = 0.0
     /// The largest relative change of a parameter's gradient by its Euclidean norm.
     public private(set) var gradients = 0.0
 
-    /// Compares four runs whose weights and pixels differ by up to two units in the 25th bit.
+    /// Compares four runs whose weights and pixels differ by up to two units in the bit after the
+    /// last of their format: the 25th of a 32-bit float, the 9th of a brain float.
     init(
         _ session: Session, _ store: ParameterStore, _ images: [Float], _ file: ReferenceFile
     ) throws {
+        let isBrainFloat = session.program.options.precision == .bf16
+        let unit: Float = isBrainFloat ? 0x1p-9 : 0x1p-24
+        let limit = isBrainFloat ? 0.5 : 0.05
         func run(_ number: Int) throws -> (logits: [Float], norms: [String: Double]) {
             func perturbed(_ values: [Float], _ key: RandomKey) -> [Float] {
                 if number == 0 { return values }
                 return values.indices.map {
-                    values[$0] * (1 + 0x1p-24 * (4 * key.uniform(at: $0) - 2))
+                    values[$0] * (1 + unit * (4 * key.uniform(at: $0) - 2))
                 }
             }
             let key = RandomKey(seed: UInt64(number))
@@ -43,7 +45,7 @@ public struct RoundingFloor: Hashable, Codable, Sendable {
             return (session.output("logits").elements, norms)
         }
         let base = try run(0)
-        let scale = base.logits.map { Double(abs($0)) }.max() ?? 1
+        let scale = Verification.scale(base.logits.map(Double.init), session.program)
         for number in 1...4 {
             let moved = try run(number)
             for (a, b) in zip(moved.logits, base.logits) {
@@ -54,7 +56,7 @@ public struct RoundingFloor: Hashable, Codable, Sendable {
                 gradients = max(gradients, abs(norm - own) / max(own, 1e-30))
             }
         }
-        logits = min(logits, RoundingFloor.limit)
-        gradients = min(gradients, RoundingFloor.limit)
+        logits = min(logits, limit)
+        gradients = min(gradients, limit)
     }
 }

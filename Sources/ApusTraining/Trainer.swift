@@ -100,6 +100,7 @@ public final class Trainer {
         }
         var configuration = configuration
         configuration.threads = recipe.threads
+        configuration.precision = recipe.precision
         configuration.choices.merge(progress.choices) { _, saved in saved }
         session = try Session.training(
             recipe.network, batch: recipe.batch, parameters: parameters,

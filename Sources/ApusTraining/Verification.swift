@@ -1,3 +1,4 @@
+import ApusCompiler
 import ApusGraph
 import ApusModels
 import ApusRuntime
@@ -8,7 +9,10 @@ import Foundation
 /// computed in 64-bit floats.
 public struct Verification: Hashable, Codable, Sendable {
     public var model: String
-    /// Largest differences of logits, relative to the largest logit.
+    /// The number format of images.
+    public var precision: Precision
+    /// Largest differences of logits, relative to the largest logit; with brain floats to their
+    /// range.
     public var evalLogits = 0.0
     public var trainLogits = 0.0
     /// Relative.
@@ -23,34 +27,31 @@ public struct Verification: Hashable, Codable, Sendable {
     /// How far rounding alone moves the training pass; nil where everything is within the tolerances.
     public var rounding: RoundingFloor?
 
-    public static let logitTolerance = 1e-4
-    public static let gradientTolerance = 1e-3
+    /// The largest difference of logits and loss that passes: 1e-4 or, with brain floats, 3e-2.
+    public var logitTolerance: Double { precision == .fp32 ? 1e-4 : 3e-2 }
+    /// Likewise of gradients and updates; with brain floats they are printed, not judged.
+    public var gradientTolerance: Double { precision == .fp32 ? 1e-3 : .infinity }
 
     /// Errors within their tolerance or, where rounding alone moves the results further, within
     /// twice that movement.
     public var passes: Bool {
-        evalLogits <= Verification.logitTolerance && isWithinTraining
-    }
-
-    private var isWithinTraining: Bool {
-        let logits = max(Verification.logitTolerance, 2 * (rounding?.logits ?? 0))
-        let gradient = max(Verification.gradientTolerance, 2 * (rounding?.gradients ?? 0))
-        return max(trainLogits, loss) <= logits && max(gradients, updates) <= gradient
+        let logits = max(logitTolerance, 2 * (rounding?.logits ?? 0))
+        let gradient = max(gradientTolerance, 2 * (rounding?.gradients ?? 0))
+        return evalLogits <= logitTolerance && max(trainLogits, loss) <= logits
+            && max(gradients, updates) <= gradient
     }
 
     /// Errors within the tolerances themselves.
-    public var isWithinTolerance: Bool {
-        evalLogits <= Verification.logitTolerance && !exceedsTolerance
-    }
+    public var isWithinTolerance: Bool { evalLogits <= logitTolerance && !exceedsTolerance }
 
     private var exceedsTolerance: Bool {
-        max(trainLogits, loss) > Verification.logitTolerance
-            || max(gradients, updates) > Verification.gradientTolerance
+        max(trainLogits, loss) > logitTolerance || max(gradients, updates) > gradientTolerance
     }
 
     /// Throws where the file names a model Apus does not have, or tensors the model does not.
     public init(_ file: ReferenceFile, configuration: Session.Configuration = .init()) throws {
         model = file.model
+        precision = configuration.precision
         let network = try Models.named(
             file.model, input: Shape(Array(file.input.dimensions.dropFirst())),
             classes: file.classes)
@@ -69,7 +70,7 @@ public struct Verification: Hashable, Codable, Sendable {
             configuration: configuration)
         inference.setInput("images", images)
         inference.run()
-        evalLogits = Verification.difference(inference.output("logits"), file.evalLogits)
+        evalLogits = Verification.difference(inference, file.evalLogits)
 
         let session = try Session.training(
             network, batch: batch, parameters: store, configuration: configuration)
@@ -78,7 +79,7 @@ public struct Verification: Hashable, Codable, Sendable {
         let result = try session.step(
             images: Tensor(file.input, images), labels: file.labels.map(Int32.init),
             optimizer: optimizer, rate: 0.1)
-        trainLogits = Verification.difference(session.output("logits"), file.trainLogits)
+        trainLogits = Verification.difference(session, file.trainLogits)
         loss = abs(Double(result.loss) - file.loss) / abs(file.loss)
         for (name, brief) in file.gradients {
             guard let gradient = store.gradient(name) else {
@@ -102,9 +103,12 @@ public struct Verification: Hashable, Codable, Sendable {
     }
 
     /// The reference may hold only the first logits of each row.
-    static func difference(_ logits: Tensor, _ reference: [[Double]]) -> Double {
+    private static func difference(
+        _ session: Session, _ reference: [[Double]]
+    ) -> Double {
+        let logits = session.output("logits")
         let classes = logits.shape[1]
-        let scale = reference.joined().map(abs).max() ?? 1
+        let scale = scale(Array(reference.joined()), session.program)
         var worst = 0.0
         for (row, expected) in reference.enumerated() {
             for (k, value) in expected.enumerated() {
@@ -112,6 +116,12 @@ public struct Verification: Hashable, Codable, Sendable {
             }
         }
         return worst / scale
+    }
+
+    /// What differences of logits are measured by.
+    static func scale(_ logits: [Double], _ program: Program) -> Double {
+        program.options.precision == .fp32
+            ? logits.map(abs).max() ?? 1 : (logits.max() ?? 1) - (logits.min() ?? 0)
     }
 
     /// The difference of norms relative to the reference's.

@@ -132,6 +132,23 @@ import Testing
         try expectSame(parts, whole)
     }
 
+    @Test(.enabled(if: Machine.hasBFloat16))
+    func runsInBrainFloatsResumeToTheSameBytes() throws {
+        let temporary = try TemporaryFolder()
+        var recipe = tinyRecipe()
+        let full = temporary.run("fp32")
+        try run(trainer(full, recipe))
+        recipe.precision = .bf16
+        let whole = temporary.run("whole")
+        try run(trainer(whole, recipe))
+        let parts = temporary.run("parts")
+        try run(trainer(parts, recipe), stopAfter: 5)
+        try run(trainer(parts, recipe))
+        let weights = try Data(contentsOf: URL(fileURLWithPath: whole.checkpointPath))
+        #expect(try Data(contentsOf: URL(fileURLWithPath: parts.checkpointPath)) == weights)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: full.checkpointPath)) != weights)
+    }
+
     @Test func anotherSeedEndsElsewhere() throws {
         let temporary = try TemporaryFolder()
         var recipe = tinyRecipe()
@@ -153,7 +170,7 @@ import Testing
         try run(trainer(folder), stopAfter: 1)
         let changes: [(String, (inout Recipe) -> Void)] = [
             ("learning rate", { $0.learningRate = 0.01 }),
-            ("batch", { $0.batch = 16 }),
+            ("batch", { $0.batch = 16 }), ("precision", { $0.precision = .bf16 }),
             ("threads", { $0.threads = 2 }),
             ("moving average", { $0.ema = nil }),
             ("optimizer", { $0.optimizer = .defaultSGD }),
