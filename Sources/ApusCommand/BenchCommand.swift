@@ -30,7 +30,10 @@ struct BenchOptions: ParsableArguments {
     @Option(help: "Threads of the engine; all cores by default.")
     var threads: Int?
 
-    @Flag(help: "Print the time of every kind of operation beside the machine's limits.")
+    @Flag(help: "Compute cheap values again for the gradients: less memory, more time.")
+    var recompute = false
+
+    @Flag(help: "Print the time of every step of the program beside the machine's limits.")
     var explain = false
 
     @Flag(help: "Print one JSON object.")
@@ -53,6 +56,7 @@ struct BenchOptions: ParsableArguments {
         var configuration = Session.Configuration()
         if let threads { configuration.threads = threads }
         configuration.precision = precision.precision
+        configuration.recomputes = recompute
         return configuration
     }
 
@@ -64,7 +68,12 @@ struct BenchOptions: ParsableArguments {
     }
 
     /// Runs twice for nothing, then `steps` times, and prints the times.
-    func measure(_ session: Session, _ run: () throws -> Void) throws {
+    ///
+    /// `baseline` is what the process held before the network was made, `planned` what the plan says
+    /// that it needs from then on.
+    func measure(
+        _ session: Session, baseline: Int, planned: Int, _ run: () throws -> Void
+    ) throws {
         let clock = ContinuousClock()
         for _ in 0..<2 { try run() }
         var times: [Double] = []
@@ -76,65 +85,21 @@ struct BenchOptions: ParsableArguments {
             threads: session.threads,
             median_ms: median, min_ms: times[0], max_ms: times[times.count - 1],
             images_per_second: Double(batch) / median * 1000,
-            peak_memory_mib: Double(
-                session.workspaceBytes + session.parameters.byteCount) / 1_048_576)
+            peak_memory_mib: Double(Machine.peakResidentBytes - baseline) / 1_048_576,
+            planned_memory_mib: Double(planned) / 1_048_576)
         if json {
             try printJSON(result)
         } else {
             print(
                 String(
                     format:
-                        "%@ batch %d %@, %d threads: median %.1f ms, min %.1f ms, %.0f images/s, %.0f MiB",
+                        "%@ batch %d %@, %d threads: median %.1f ms, min %.1f ms, %.0f images/s, %.0f MiB (planned %.0f)",
                     model, batch, result.precision, session.threads, median, times[0],
-                    result.images_per_second, result.peak_memory_mib))
+                    result.images_per_second, result.peak_memory_mib, result.planned_memory_mib))
         }
-        if explain { printShares(session) }
+        if explain { Explanation(session).print() }
     }
 
-    /// Where the time goes, beside what the machine could do: operations over the measured peak, bytes
-    /// over the measured bandwidth. Winograd's convolutions can exceed the peak of a direct sum.
-    private func printShares(_ session: Session) {
-        struct Share {
-            var seconds = 0.0
-            var operations = 0.0
-            var bytes = 0.0
-            var count = 0
-        }
-        let graph = session.program.graph
-        var shares: [String: Share] = [:]
-        let rounds = 3
-        for _ in 0..<rounds {
-            for (node, seconds) in session.profile() {
-                var share = shares["\(node.op)"] ?? Share()
-                share.seconds += seconds / Double(rounds)
-                share.operations += 2 * Double(graph.multiplyAdds(node)) / Double(rounds)
-                share.bytes += Double(graph.bytes(node)) / Double(rounds)
-                share.count += 1
-                shares["\(node.op)"] = share
-            }
-        }
-        let speed = MachineSpeed(threads: session.threads)
-        let total = shares.values.map(\.seconds).reduce(0, +)
-        var table = Table(
-            ("ms", .right), ("share", .right), ("steps", .right), ("GFLOP/s", .right),
-            ("GB/s", .right), ("of the limit", .right), ("operation", .left))
-        for (name, share) in shares.sorted(by: { $0.value.seconds > $1.value.seconds }) {
-            let flops = share.operations / share.seconds / 1e9
-            let bandwidth = share.bytes / share.seconds / 1e9
-            let ofLimit = max(flops / speed.float32GFLOPS, bandwidth / speed.bandwidthGBs)
-            table.add(
-                String(format: "%.2f", share.seconds * 1000),
-                String(format: "%.1f %%", 100 * share.seconds / total),
-                String(share.count / rounds),
-                share.operations == 0 ? "" : String(format: "%.0f", flops),
-                String(format: "%.1f", bandwidth), String(format: "%.0f %%", 100 * ofLimit), name)
-        }
-        table.print()
-        print(
-            String(
-                format: "the machine: %.0f GFLOP/s and %.1f GB/s", speed.float32GFLOPS,
-                speed.bandwidthGBs))
-    }
 }
 
 /// The names are those other tools read.
@@ -147,7 +112,9 @@ private struct BenchResult: Encodable {
     var min_ms: Double
     var max_ms: Double
     var images_per_second: Double
+    /// Of the process, above what it held before the network was made.
     var peak_memory_mib: Double
+    var planned_memory_mib: Double
 }
 
 struct BenchTrain: ParsableCommand {
@@ -159,6 +126,7 @@ struct BenchTrain: ParsableCommand {
 
     func run() throws {
         let network = try options.network()
+        let baseline = Machine.residentBytes
         let store = ParameterStore(
             try network.graph(batch: options.batch, mode: .training), seed: 0)
         let session = try Session.training(
@@ -169,7 +137,9 @@ struct BenchTrain: ParsableCommand {
         let classes = session.output("logits").shape[1]
         let key = RandomKey(seed: 1)
         let labels = (0..<options.batch).map { Int32(key.integer(below: classes, at: $0)) }
-        try options.measure(session) {
+        let planned =
+            session.workspaceBytes + store.byteCount + optimizer.byteCount + 4 * images.shape.count
+        try options.measure(session, baseline: baseline, planned: planned) {
             try session.step(images: images, labels: labels, optimizer: optimizer, rate: 0.01)
         }
     }
@@ -184,12 +154,14 @@ struct BenchInfer: ParsableCommand {
 
     func run() throws {
         let network = try options.network()
+        let baseline = Machine.residentBytes
         let graph = try network.graph(batch: options.batch, mode: .inference)
         let store = ParameterStore(graph, seed: 0)
         let session = try Session(
             graph, parameters: store, configuration: options.configuration)
         let images = options.images(network)
-        try options.measure(session) {
+        let planned = session.workspaceBytes + store.byteCount + 4 * images.shape.count
+        try options.measure(session, baseline: baseline, planned: planned) {
             session.setInput("images", images.elements)
             session.run()
         }

@@ -40,6 +40,13 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .customLong("init"), help: "Start from these weights: a run folder or a file.")
     var initial: String?
 
+    @Flag(
+        help: """
+            Compute cheap values again for the gradients instead of keeping them: about half the \
+            memory for a little more time, and the same results.
+            """)
+    var recompute = false
+
     @Flag(help: "Print only errors.")
     var quiet = false
 
@@ -76,9 +83,12 @@ struct TrainCommand: ParsableCommand {
             recipe, folder, evaluates: test != nil, isQuiet: quiet, isJSON: json)
         reporter.hints()
         var left: [String] = []
+        var configuration = Session.Configuration()
+        configuration.recomputes = recompute
         let trainer = try Trainer(
             recipe, folder: folder, train: train, test: test,
-            initial: initial.map { path in { left = try $0.start(from: path) } })
+            initial: initial.map { path in { left = try $0.start(from: path) } },
+            configuration: configuration)
         reporter.opening(trainer, train: train, test: test, initial: initial, left: left)
         Interrupt.install()
         let outcome = try trainer.run(

@@ -29,6 +29,8 @@ public struct Program: Sendable {
         public var worksInPlace = true
         /// The number format of images.
         public var precision = Precision.fp32
+        /// Whether cheap values are computed again for the gradients instead of kept.
+        public var recomputes = false
 
         public init(block: Int) { self.block = block }
     }
@@ -48,6 +50,13 @@ public struct Program: Sendable {
         if differentiate {
             graph = try graph.differentiated()
             graph.removeDeadNodes()
+            if options.recomputes {
+                let end = graph.nodes.lastIndex {
+                    $0.outputs.contains(where: forwardNodes.contains)
+                }
+                graph = try Recomputation()(graph, forwardCount: (end ?? -1) + 1)
+                graph.removeDeadNodes()
+            }
             try graph.separateGradients()
         }
         if options.precision == .bf16 { graph = try PrecisionAssignment()(graph) }

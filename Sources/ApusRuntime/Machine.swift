@@ -50,9 +50,14 @@ public enum Machine {
     public static var memoryBytes: Int { Int(clamping: ProcessInfo.processInfo.physicalMemory) }
 
     /// The most bytes of memory this process has held at once, as Linux tells it.
-    public static var peakResidentBytes: Int {
+    public static var peakResidentBytes: Int { status("VmHWM:") }
+
+    /// The bytes of memory this process holds now.
+    public static var residentBytes: Int { status("VmRSS:") }
+
+    private static func status(_ key: String) -> Int {
         let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-        let line = text?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        let line = text?.split(separator: "\n").first { $0.hasPrefix(key) }
         let kibibytes = line?.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }.first
         return (kibibytes ?? 0) * 1024
     }

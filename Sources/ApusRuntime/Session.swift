@@ -22,6 +22,9 @@ public final class Session {
         public var fusesNormalization = true
         /// The number format of images; `bf16` needs a CPU with instructions for it.
         public var precision = Precision.fp32
+        /// Whether a training session computes cheap values again for the gradients instead of keeping
+        /// them: less memory, a little more time, the same results.
+        public var recomputes = false
         public init() {}
     }
 
@@ -53,6 +56,7 @@ public final class Session {
         var options = Program.Options(block: Machine.block)
         options.fusesNormalization = configuration.fusesNormalization
         options.precision = configuration.precision
+        options.recomputes = configuration.recomputes
         let program = try Program(graph, differentiate: differentiate, options: options)
         try self.init(program, parameters: parameters, configuration: configuration)
     }
@@ -159,14 +163,14 @@ public final class Session {
     }
 
     /// Runs the program once and returns the seconds of every step, in order.
-    public func profile() -> [(node: Node, seconds: Double)] {
+    func profile() -> [(node: Node, kernel: String?, seconds: Double)] {
         let context = RunContext(
             randomKey: RandomKey(seed: 0), parameterVersion: parameters.version)
         let clock = ContinuousClock()
         return EngineThread.shared.perform {
             team.configure()
             return steps.map { node, step in
-                (node, clock.measure { step.run(context) } / .seconds(1))
+                (node, step.implementation, clock.measure { step.run(context) } / .seconds(1))
             }
         }
     }

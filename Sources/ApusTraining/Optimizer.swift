@@ -59,6 +59,11 @@ public final class Optimizer {
         self.segments = segments
     }
 
+    /// Bytes of the state kept between steps.
+    public var byteCount: Int {
+        state.map(\.count).reduce(0, +) * MemoryLayout<Float>.stride
+    }
+
     /// The Euclidean norm of all gradients together. Parts of a fixed size are added in a fixed order:
     /// the result does not depend on the number of threads.
     public func gradientNorm(threads: Int = Machine.cores) -> Float {

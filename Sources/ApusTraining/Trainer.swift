@@ -128,9 +128,8 @@ public final class Trainer {
 
     /// Bytes of weights, gradients, optimizer state, activations and scratch.
     public var memoryBytes: Int {
-        let floats = MemoryLayout<Float>.stride
-        let states = 2 + optimizer.stateNames.count + (average == nil ? 0 : 1)
-        return session.workspaceBytes + parameters.parameterBlock.count * states * floats
+        session.workspaceBytes + parameters.byteCount + optimizer.byteCount
+            + (average?.byteCount ?? 0)
     }
 
     /// Runs to the end, saving every `saveInterval` seconds and after every epoch.

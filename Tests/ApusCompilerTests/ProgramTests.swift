@@ -97,6 +97,29 @@ import Testing
         #expect(fused.graph.nodes.count < apart.graph.nodes.count)
     }
 
+    /// Block outputs and the results of 3x3 convolutions are kept, all else is computed again.
+    @Test func recomputationTradesMemory() throws {
+        var recomputing = options
+        recomputing.recomputes = true
+        let source = try Models.named("resnet50").lossGraph(batch: 2)
+        let kept = try Program(source, differentiate: true, options: options)
+        let again = try Program(source, differentiate: true, options: recomputing)
+        #expect(Double(again.arenaBytes) < 0.52 * Double(kept.arenaBytes))
+        // Statistics are updated as often as before.
+        func count(_ program: Program, _ matches: (Op) -> Bool) -> Int {
+            program.graph.nodes.count { matches($0.op) }
+        }
+        for program in [kept, again] {
+            #expect(count(program) { if case .movingAverage = $0 { true } else { false } } == 106)
+            #expect(count(program) { if case .batchNorm = $0 { true } else { false } } == 53)
+        }
+        #expect(again.forwardCount == kept.forwardCount)
+        #expect(count(again) { if case .normalize = $0 { true } else { false } } > 32)
+        // Without gradients there is nothing to keep.
+        let forward = try Program(source, differentiate: false, options: recomputing)
+        #expect(forward.graph.nodes.count == kept.forwardCount)
+    }
+
     @Test func brokenGraphsAreRefused() throws {
         let network = try Models.named("resnet20-cifar")
         #expect(throws: GraphError.self) {

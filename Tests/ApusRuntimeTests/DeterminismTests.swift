@@ -1,3 +1,4 @@
+import ApusCompiler
 import ApusGraph
 import ApusRuntime
 import ApusTensor
@@ -31,6 +32,54 @@ import Testing
         #expect(second.error == 0, "the second run of one session, \(second.name)")
         let other = worstDifference(try conformance.engine(setting), first)
         #expect(other.error == 0, "another session, \(other.name)")
+    }
+
+    @Test(arguments: Machine.hasBFloat16 ? Precision.allCases : [.fp32])
+    func recomputationChangesNoByte(precision: Precision) throws {
+        let network = Network("n", input: [3, 16, 16]) {
+            Convolution("a", 24, kernel: 3)
+            BatchNorm("b")
+            Activation(.silu)
+            Concatenate {
+                Identity()
+                Residual("r") {
+                    Convolution("c", 40, kernel: 1)
+                    BatchNorm("d")
+                    Activation(.relu)
+                    Convolution("e", 24, kernel: 3)
+                    BatchNorm("f")
+                }
+            }
+            Dropout(0.2)
+            GlobalAveragePool()
+            Flatten()
+            Dense("fc", 10)
+        }
+        let images = (0..<4 * network.input.count).map { Float($0 % 23) / 11 - 1 }
+        var results: [[Float]] = []
+        for recomputes in [false, true] {
+            let store = ParameterStore(try network.graph(batch: 4, mode: .training), seed: 3)
+            var configuration = Session.Configuration()
+            configuration.precision = precision
+            configuration.recomputes = recomputes
+            configuration.usesTunerCache = false
+            configuration.tunes = false
+            let session = try Session(
+                network.lossGraph(batch: 4), parameters: store, differentiate: true,
+                configuration: configuration)
+            let repeated = session.program.graph.nodes.count {
+                if case .normalize = $0.op { true } else { false }
+            }
+            #expect((repeated > 0) == recomputes)
+            session.setInput("images", images)
+            session.setInput("labels", [1, 2, 3, 4])
+            session.run()
+            results.append(
+                store.parameters.flatMap { store.gradient($0.name)?.elements ?? [] }
+                    + store.buffers.flatMap { store.tensor($0.name)?.elements ?? [] })
+        }
+        #expect(results[0].contains { $0 != 0 })
+        #expect(results[0] == results[1])
     }
 
     @Test(arguments: [2, 3]) func otherThreadsOnlyRoundDifferently(threads: Int) throws {
