@@ -53,7 +53,8 @@ public struct Verification: Hashable, Codable, Sendable {
         model = file.model
         let network = try Models.named(
             file.model, input: Shape(Array(file.input.dimensions.dropFirst())),
-            classes: file.classes)
+            classes: file.classes
+        ).withoutDropout()
         let batch = file.input[0]
         let graph = try network.graph(batch: batch, mode: .training)
         let store = ParameterStore(graph, seed: 0)
@@ -80,11 +81,12 @@ public struct Verification: Hashable, Codable, Sendable {
             optimizer: optimizer, rate: 0.1)
         trainLogits = Verification.difference(session.output("logits"), file.trainLogits)
         loss = abs(Double(result.loss) - file.loss) / abs(file.loss)
+        let scales = file.gradientScales
         for (name, brief) in file.gradients {
             guard let gradient = store.gradient(name) else {
                 throw TrainingError("\(file.model) has no parameter '\(name)'")
             }
-            let error = Verification.difference(gradient, brief)
+            let error = Verification.difference(gradient, brief, scale: scales[name])
             if error >= gradients { (gradients, worstGradient) = (error, name) }
         }
         for (name, brief) in file.afterOneSGDStep {
@@ -114,11 +116,12 @@ public struct Verification: Hashable, Codable, Sendable {
         return worst / scale
     }
 
-    /// The difference of norms relative to the reference's.
-    private static func difference(_ tensor: Tensor, _ reference: TensorBrief) -> Double {
+    /// The difference of norms relative to `scale`, by default the reference's norm.
+    private static func difference(
+        _ tensor: Tensor, _ reference: TensorBrief, scale: Double? = nil
+    ) -> Double {
         guard tensor.shape == reference.shape else { return .infinity }
         let own = TensorBrief(tensor.shape, tensor.elements.map(Double.init))
-        let scale = max(reference.l2, 1e-30)
-        return abs(own.l2 - reference.l2) / scale
+        return abs(own.l2 - reference.l2) / max(scale ?? reference.l2, 1e-30)
     }
 }
