@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+READS_ONNX = ("onnxruntime", "openvino")
 
 
 class Failure(Exception):
@@ -82,9 +83,12 @@ def measure(case, options, folder, base):
     peer = [options.python, str(HERE / "peer.py")]
     described = [case.model, str(case.batch), str(case.side)]
     file = str(pathlib.Path(folder) / f"{case.model}-{case.batch}-{case.side}.onnx")
-    if case.task == "infer" and not os.path.exists(file):
-        run(peer + ["export", "-", *described, "-", "-", "-", file])
     results, failures = {name: [] for name in names}, {}
+    if case.task == "infer" and not os.path.exists(file):
+        try:
+            run(peer + ["export", "-", *described, "-", "-", "-", file])
+        except Failure as failure:
+            failures = {name: str(failure) for name in names if name in READS_ONNX}
     for number in range(options.rounds):
         for name in names:
             if name in failures:
