@@ -2,7 +2,7 @@
 SWIFT ?= swift
 SOURCES = Sources Tests Package.swift
 
-.PHONY: help setup build demo test bench format lint docs clean
+.PHONY: help setup build demo test bench compare format lint docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,6 +22,9 @@ test: setup ## run every test, optimized
 
 bench: build ## measure speed on this machine
 	@bash scripts/bench.sh
+
+compare: build ## measure against PyTorch, ONNX Runtime and OpenVINO (PEER_PYTHON has them)
+	@bash scripts/compare.sh
 
 format: ## rewrite the sources in the house style
 	$(SWIFT) format --in-place --recursive $(SOURCES)

@@ -7,7 +7,9 @@ struct ModelsCommand: ParsableCommand {
         commandName: "models",
         abstract: "Lists the networks, or the layers of one and what it costs.",
         discussion: """
-            The networks for small images, -cifar, come in every depth 6n + 2 up to 1202.
+            The residual and plain networks for small images, -cifar, come in every depth 6n + 2 up to \
+            1202; densenetL-cifar in every depth 3n + 4, densenet-bcL-cifar in every depth 6n + 4, up \
+            to 250, and with growth rate K as densenetL-kK-cifar.
 
             Example: apus models
             Example: apus models resnet50 --batch 32 --side 224

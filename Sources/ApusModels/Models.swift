@@ -14,7 +14,7 @@ public enum Models {
         }
     }
 
-    /// Names to list. The CIFAR families take any depth 6n + 2.
+    /// Names to list. The CIFAR families take other depths and growth rates too.
     public static let names: [String] =
         ResNet.published.map { "resnet\($0.depth)" }
         + ResNet.published.map { "resnet\($0.depth)-cifar" }
@@ -22,22 +22,41 @@ public enum Models {
         + [20, 32, 44, 56, 110].map { "resnet\($0)-b-cifar" }
         + ["plain18", "plain34"]
         + [20, 32, 44, 56, 110].map { "plain\($0)-cifar" }
+        + DenseNet.published.map { "densenet\($0.depth)" }
+        + DenseNet.published.map { "densenet\($0.depth)-cifar" }
+        + ["densenet40-cifar", "densenet100-cifar"]
+        + ["densenet-bc100-cifar", "densenet-bc190-k40-cifar"]
+        + EfficientNet.published.map { "efficientnet-\($0.name)" }
+        + ["efficientnet-b0-cifar"]
 
     /// The network called `name` for images of shape `input` [channels, height, width] (nil: the
     /// usual one) and `classes` (nil: the usual number).
     ///
-    /// `-cifar` means a network for small images: the family of depth 6n + 2, or for the published
-    /// depths 18, 34, 50, 101 and 152 the ImageNet network with a 3x3 stem and no max pooling.
+    /// `-cifar` means a network for small images: a family of the papers, or for the published networks
+    /// the ImageNet network with a 3x3 stem and less striding before the first blocks. The families are
+    /// residual and plain networks of depth 6n + 2; `densenetL-cifar` of depth 3n + 4 and
+    /// `densenet-bcL-cifar`, with bottlenecks and compression, of depth 6n + 4, with growth rate 12 or
+    /// the one of `-kK` before `-cifar`. Underscores, as in torchvision's names, are read as hyphens.
     /// Throws `UnknownModel`.
     public static func named(
         _ name: String, input: Shape? = nil, classes: Int? = nil
     ) throws -> Network {
+        let spelled = name
+        let name = String(name.map { $0 == "_" ? "-" : $0 })
         let small = name.hasSuffix("-cifar")
         let stem = ResNet.Stem(small: small)
         let base = small ? String(name.dropLast("-cifar".count)) : name
-        let input = input ?? (small ? [3, 32, 32] : [3, 224, 224])
         let classes = classes ?? (small ? 10 : 1000)
-
+        if let variant = EfficientNet.published.first(where: { base == "efficientnet-\($0.name)" })
+        {
+            return EfficientNet.network(name, variant, stem: stem, input: input, classes: classes)
+        }
+        let input = input ?? (small ? [3, 32, 32] : [3, 224, 224])
+        if base.hasPrefix("densenet"),
+            let network = denseNet(name, base, stem: stem, input: input, classes: classes)
+        {
+            return network
+        }
         if base.hasPrefix("resnet"), let depth = Int(base.dropFirst(6)),
             let row = ResNet.published.first(where: { $0.depth == depth })
         {
@@ -68,7 +87,30 @@ public enum Models {
             }
         }
         let nearest = names.min { editDistance(name, $0) < editDistance(name, $1) }
-        throw UnknownModel(name: name, suggestion: nearest ?? "resnet18")
+        throw UnknownModel(name: spelled, suggestion: nearest ?? "resnet18")
+    }
+
+    /// `densenet121`, or of the CIFAR family `densenet40`, `densenet-bc100`, `densenet-bc190-k40`.
+    private static func denseNet(
+        _ name: String, _ base: String, stem: ResNet.Stem, input: Shape, classes: Int
+    ) -> Network? {
+        var rest = base.dropFirst("densenet".count)
+        if let row = DenseNet.published.first(where: { rest == "\($0.depth)" }) {
+            return DenseNet.imageNet(
+                name, channels: row.channels, blocks: row.blocks,
+                rules: DenseNet.Rules(growth: row.growth), stem: stem, input: input,
+                classes: classes)
+        }
+        let bottleneck = rest.hasPrefix("-bc")
+        if bottleneck { rest = rest.dropFirst(3) }
+        let parts = rest.split(separator: "-k", omittingEmptySubsequences: false)
+        guard stem == .small, let depth = Int(parts[0]), parts.count <= 2,
+            let growth = parts.count == 2 ? Int(parts[1]) : 12, (1...256).contains(growth),
+            DenseNet.isCIFARDepth(depth, bottleneck: bottleneck)
+        else { return nil }
+        let rules = DenseNet.Rules(
+            growth: growth, bottleneck: bottleneck, compression: bottleneck ? 0.5 : 1)
+        return DenseNet.cifar(name, depth: depth, rules: rules, input: input, classes: classes)
     }
 
     /// Insertions, deletions and replacements that turn one name into the other (Levenshtein).

@@ -29,6 +29,17 @@ public struct ReferenceFile: Hashable, Sendable, Decodable {
         case trainLogits = "train_logits"
         case afterOneSGDStep = "after_one_sgd_step"
     }
+
+    /// What the error of each gradient is relative to: its norm.
+    ///
+    /// A shift that reaches nothing but batch norms is subtracted again, so its gradient is zero, of
+    /// which 64 bits leave about 1e-16: that is relative to the median norm of all gradients.
+    public var gradientScales: [String: Double] {
+        let norms = gradients.values.map(\.l2).sorted()
+        guard let largest = norms.last else { return [:] }
+        let median = norms[norms.count / 2]
+        return gradients.mapValues { $0.l2 < 1e-12 * largest ? median : $0.l2 }
+    }
 }
 
 /// What a reference file keeps of a tensor.

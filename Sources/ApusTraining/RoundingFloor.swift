@@ -45,15 +45,16 @@ public struct RoundingFloor: Hashable, Codable, Sendable {
             return (session.output("logits").elements, norms)
         }
         let base = try run(0)
-        let scale = Verification.scale(base.logits.map(Double.init), session.program)
+        let scale = Verification.logitScale(base.logits.map(Double.init), session.program)
+        let scales = file.gradientScales
         for number in 1...4 {
             let moved = try run(number)
             for (a, b) in zip(moved.logits, base.logits) {
                 logits = max(logits, Double(abs(a - b)) / scale)
             }
             for (name, norm) in moved.norms {
-                guard let own = base.norms[name] else { continue }
-                gradients = max(gradients, abs(norm - own) / max(own, 1e-30))
+                guard let own = base.norms[name], let unit = scales[name] else { continue }
+                gradients = max(gradients, abs(norm - own) / max(unit, 1e-30))
             }
         }
         logits = min(logits, limit)

@@ -54,7 +54,8 @@ public struct Verification: Hashable, Codable, Sendable {
         precision = configuration.precision
         let network = try Models.named(
             file.model, input: Shape(Array(file.input.dimensions.dropFirst())),
-            classes: file.classes)
+            classes: file.classes
+        ).withoutDropout()
         let batch = file.input[0]
         let graph = try network.graph(batch: batch, mode: .training)
         let store = ParameterStore(graph, seed: 0)
@@ -81,11 +82,12 @@ public struct Verification: Hashable, Codable, Sendable {
             optimizer: optimizer, rate: 0.1)
         trainLogits = Verification.difference(session, file.trainLogits)
         loss = abs(Double(result.loss) - file.loss) / abs(file.loss)
+        let scales = file.gradientScales
         for (name, brief) in file.gradients {
             guard let gradient = store.gradient(name) else {
                 throw TrainingError("\(file.model) has no parameter '\(name)'")
             }
-            let error = Verification.difference(gradient, brief)
+            let error = Verification.difference(gradient, brief, scale: scales[name])
             if error >= gradients { (gradients, worstGradient) = (error, name) }
         }
         for (name, brief) in file.afterOneSGDStep {
@@ -108,7 +110,7 @@ public struct Verification: Hashable, Codable, Sendable {
     ) -> Double {
         let logits = session.output("logits")
         let classes = logits.shape[1]
-        let scale = scale(Array(reference.joined()), session.program)
+        let scale = logitScale(Array(reference.joined()), session.program)
         var worst = 0.0
         for (row, expected) in reference.enumerated() {
             for (k, value) in expected.enumerated() {
@@ -119,16 +121,17 @@ public struct Verification: Hashable, Codable, Sendable {
     }
 
     /// What differences of logits are measured by.
-    static func scale(_ logits: [Double], _ program: Program) -> Double {
+    static func logitScale(_ logits: [Double], _ program: Program) -> Double {
         program.options.precision == .fp32
             ? logits.map(abs).max() ?? 1 : (logits.max() ?? 1) - (logits.min() ?? 0)
     }
 
-    /// The difference of norms relative to the reference's.
-    private static func difference(_ tensor: Tensor, _ reference: TensorBrief) -> Double {
+    /// The difference of norms relative to `scale`, by default the reference's norm.
+    private static func difference(
+        _ tensor: Tensor, _ reference: TensorBrief, scale: Double? = nil
+    ) -> Double {
         guard tensor.shape == reference.shape else { return .infinity }
         let own = TensorBrief(tensor.shape, tensor.elements.map(Double.init))
-        let scale = max(reference.l2, 1e-30)
-        return abs(own.l2 - reference.l2) / scale
+        return abs(own.l2 - reference.l2) / max(scale ?? reference.l2, 1e-30)
     }
 }

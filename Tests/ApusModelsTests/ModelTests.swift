@@ -27,6 +27,10 @@ private func rounded(_ value: Double, _ places: Int = 2) -> Double {
         Cost(name: "resnet50", parameters: 25.56, multiplyAdds: 4.09, quoted: 4.11),
         Cost(name: "resnet101", parameters: 44.55, multiplyAdds: 7.80, quoted: 7.83),
         Cost(name: "resnet152", parameters: 60.19, multiplyAdds: 11.51, quoted: 11.56),
+        Cost(name: "densenet121", parameters: 7.98, multiplyAdds: 2.83, quoted: 2.87),
+        Cost(name: "densenet169", parameters: 14.15, multiplyAdds: 3.36, quoted: 3.40),
+        Cost(name: "densenet201", parameters: 20.01, multiplyAdds: 4.29, quoted: 4.34),
+        Cost(name: "densenet161", parameters: 28.68, multiplyAdds: 7.73, quoted: 7.79),
     ]
 
     @Test(arguments: published) func costsAgreeWithThePublishedOnes(cost: Cost) throws {
@@ -75,7 +79,10 @@ private func rounded(_ value: Double, _ places: Int = 2) -> Double {
 
     @Test func namesAreDistinct() { #expect(Set(Models.names).count == Models.names.count) }
 
-    @Test(arguments: ["resnet18", "resnet20-cifar", "plain34", "plain20-cifar", "resnet50-cifar"])
+    @Test(arguments: [
+        "resnet18", "resnet20-cifar", "plain34", "plain20-cifar", "resnet50-cifar", "densenet121",
+        "densenet-bc40-k8-cifar", "efficientnet-b1", "efficientnet-lite0", "efficientnet-b0-cifar",
+    ])
     func inputAndClassesCanBeChosen(name: String) throws {
         let network = try Models.named(name, input: [1, 64, 48], classes: 7)
         let graph = try network.graph(batch: 3, mode: .inference)
@@ -87,7 +94,9 @@ private func rounded(_ value: Double, _ places: Int = 2) -> Double {
         ("resnet19", "resnet18"), ("ResNet50", "resnet50"), ("resnet-50", "resnet50"),
         ("resnet20cifar", "resnet20-cifar"), ("plain18s", "plain18"),
         ("plain21-cifar", "plain20-cifar"), ("resnet33-b-cifar", "resnet32-b-cifar"),
-        ("resnet152d", "resnet152"),
+        ("resnet152d", "resnet152"), ("densenet120", "densenet121"),
+        ("densenet-bc101-cifar", "densenet-bc100-cifar"), ("efficientnet_b8", "efficientnet-b0"),
+        ("efficientnetb3", "efficientnet-b3"), ("efficientnet-light4", "efficientnet-lite4"),
     ])
     func unknownNamesSuggestTheNearest(name: String, nearest: String) throws {
         let error = try #require(throws: Models.UnknownModel.self) { try Models.named(name) }
@@ -96,7 +105,13 @@ private func rounded(_ value: Double, _ places: Int = 2) -> Double {
         #expect(error.description.contains("unknown model '\(name)'; did you mean '\(nearest)'"))
     }
 
-    @Test(arguments: ["", "resnet", "resnet-1", "resnet2-cifar", "plain-cifar", "resnet20-b", "x"])
+    @Test(arguments: [
+        "", "resnet", "resnet-1", "resnet2-cifar", "plain-cifar", "resnet20-b", "x", "densenet",
+        "densenet40", "densenet41-cifar", "densenet-bc100", "densenet-bc101-cifar",
+        "densenet-bc-cifar", "densenet40-k-cifar", "densenet40-k0-cifar",
+        "densenet40-k12-k12-cifar",
+        "densenet1000-cifar", "densenet121-k12", "efficientnet-b", "efficientnet-cifar",
+    ])
     func nearMissesAreUnknown(name: String) {
         #expect(throws: Models.UnknownModel.self) { try Models.named(name) }
     }

@@ -21,6 +21,7 @@ import Testing
 
     @Test(arguments: [
         "plain20-cifar", "resnet20-cifar", "resnet18-cifar", "resnet18", "resnet50",
+        "densenet121", "efficientnet_b0",
     ])
     func parametersAreNamedAlike(name: String) throws {
         let file = ReferenceNameTests.fixtures.appending(path: "\(name).json")

@@ -10,8 +10,10 @@ import Testing
 @Suite struct EngineModelTests {
     /// Gradients of deep networks without shortcuts amplify the rounding of 32-bit floats, so that
     /// only some are compared here.
-    @Test(
-        arguments: ["resnet20-cifar", "plain20-cifar", "resnet18-cifar", "resnet18", "resnet50"])
+    @Test(arguments: [
+        "resnet20-cifar", "plain20-cifar", "resnet18-cifar", "resnet18", "resnet50", "densenet121",
+        "efficientnet_b0",
+    ])
     func matchesPyTorch(model: String) throws {
         let file = try JSONDecoder().decode(ReferenceFile.self, from: fixture(model + ".json"))
         let result = try Verification(file, configuration: .direct)
@@ -21,9 +23,22 @@ import Testing
         #expect(result.evalLogits <= 1e-4)
         #expect(result.trainLogits <= 1e-4)
         #expect(result.loss <= 1e-4)
-        if ["resnet20-cifar", "resnet18"].contains(model) {
+        if ["resnet20-cifar", "resnet18", "densenet121", "efficientnet_b0"].contains(model) {
             #expect(result.gradients <= 1e-3, "\(result.worstGradient)")
             #expect(result.updates <= 1e-3, "\(result.worstUpdate)")
+        }
+    }
+
+    /// The shift of a linear bottleneck reaches nothing but batch norms, which subtract it.
+    @Test func vanishingGradientsAreMeasuredByTheMedian() throws {
+        let file = try JSONDecoder().decode(
+            ReferenceFile.self, from: fixture("efficientnet_b0.json"))
+        let scales = file.gradientScales
+        let measured = file.gradients.filter { scales[$0.key] != $0.value.l2 }
+        #expect(measured.count == 16)
+        for (name, brief) in measured {
+            #expect(name.hasSuffix(".1.bias") && brief.l2 < 1e-14)
+            #expect((0.01...10).contains(scales[name] ?? 0))
         }
     }
 
@@ -32,7 +47,8 @@ import Testing
     @Test(
         arguments: [
             "resnet18", "resnet50", "plain18", "resnet20-cifar", "resnet20-b-cifar",
-            "plain20-cifar", "resnet18-cifar", "resnet50-cifar",
+            "plain20-cifar", "resnet18-cifar", "resnet50-cifar", "densenet121", "densenet40-cifar",
+            "densenet-bc40-cifar", "efficientnet-b0", "efficientnet-lite0", "efficientnet-b0-cifar",
         ])
     func noConvolutionRunsOnAReferenceKernel(model: String) throws {
         let network = try Models.named(
@@ -64,7 +80,16 @@ import Testing
             #expect(!session.implementations.isEmpty)
             let slow = session.implementations.filter { $0.kernel.hasPrefix("ref") }
                 .map { "\($0.path): \($0.operation) by \($0.kernel)" }
-            #expect(slow.isEmpty)
+            // The only ones allowed: EfficientNet has nine.
+            let depthwise = slow.filter {
+                $0.contains(": convolution weight gradient 5x5 ") && $0.contains(" groups ")
+            }
+            #expect(slow.count == depthwise.count, "\(Set(slow).subtracting(depthwise))")
+            if !depthwise.isEmpty {
+                withKnownIssue("oneDNN has no fast weight gradient of depthwise 5x5 convolutions") {
+                    #expect(depthwise.isEmpty)
+                }
+            }
         }
     }
 }
