@@ -79,7 +79,7 @@ void apus_copy_channels(long block, const float *x, float *y, const apus_channel
 // Images and gradients are of `type`, weights and sums in 32 bits. Planes begin..<end; `scratch` is
 // one caller's, of apus_depthwise_scratch floats.
 
-/// The largest height of a kernel, and stride.
+/// The largest height of a kernel.
 enum { apus_depthwise_limit = 32 };
 long apus_depthwise_scratch(long block, const apus_window *w);
 /// Weights [channel][tap] to [channel block][tap][lane] with zeros past the last channel, as the
