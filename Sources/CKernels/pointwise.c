@@ -1,8 +1,7 @@
 #include "kernels.h"
 #include "clones.h"
+#include "transcendental.h"
 
-#include <math.h>
-#include <string.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -11,36 +10,6 @@ void apus_flush_denormals(void) {
 #if defined(__x86_64__)
     _mm_setcsr(_mm_getcsr() | 0x8040);  // flush to zero, denormals are zero
 #endif
-}
-
-// exp(x) by 2^n * p(r), |r| <= ln(2) / 2, with a polynomial of degree 6: 2 ulp, and it vectorizes,
-// which a call to the library does not.
-static inline __attribute__((always_inline)) float exponential(float x) {
-    x = x > 88.0f ? 88.0f : (x < -87.0f ? -87.0f : x);
-    float n = __builtin_rintf(x * 1.44269504088896341f);
-    float r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    union { int32_t i; float f; } power = { .i = ((int32_t)n + 127) << 23 };
-    return p * power.f;
-}
-
-static inline __attribute__((always_inline)) float sigmoid(float x) {
-    return 1.0f / (1.0f + exponential(-x));
-}
-
-// Near zero 1 - 2 / (e^2x + 1) loses digits; the odd series keeps them.
-static inline __attribute__((always_inline)) float hyperbolicTangent(float x) {
-    float s = x * x;
-    float series = x * (1.0f + s * (-0.333333333f + s * (0.133333333f - s * 0.053968254f)));
-    float quotient = 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f);
-    return s < 0.04f ? series : quotient;
 }
 
 CLONES void apus_add(const float *a, const float *b, float *y, long begin, long end) {
@@ -56,10 +25,10 @@ CLONES void apus_activate(
         break;
     case apus_leaky_relu: for (long i = begin; i < end; i++) y[i] = x[i] > 0 ? x[i] : slope * x[i]; break;
     case apus_sigmoid: for (long i = begin; i < end; i++) y[i] = sigmoid(x[i]); break;
-    case apus_tanh: for (long i = begin; i < end; i++) y[i] = hyperbolicTangent(x[i]); break;
-    case apus_silu: for (long i = begin; i < end; i++) y[i] = x[i] * sigmoid(x[i]); break;
+    case apus_tanh: for (long i = begin; i < end; i++) y[i] = hyperbolic_tangent(x[i]); break;
+    case apus_silu: for (long i = begin; i < end; i++) y[i] = x[i] / (1.0f + exponential(-x[i])); break;
     case apus_gelu:
-        for (long i = begin; i < end; i++) y[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.707106781f));
+        for (long i = begin; i < end; i++) y[i] = 0.5f * x[i] * (1.0f + error_function(x[i] * 0.707106781f));
         break;
     }
 }
@@ -81,7 +50,7 @@ CLONES void apus_activate_gradient(
     case apus_gelu:
         for (long i = begin; i < end; i++) {
             float x = s[i], density = 0.398942280f * exponential(-0.5f * x * x);
-            dx[i] = dy[i] * (0.5f * (1.0f + erff(x * 0.707106781f)) + x * density);
+            dx[i] = dy[i] * (0.5f * (1.0f + error_function(x * 0.707106781f)) + x * density);
         }
         break;
     }
