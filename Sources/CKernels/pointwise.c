@@ -1,9 +1,8 @@
 #include "kernels.h"
 #include "clones.h"
 #include "elements.h"
+#include "transcendental.h"
 
-#include <math.h>
-#include <string.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -12,47 +11,6 @@ void apus_flush_denormals(void) {
 #if defined(__x86_64__)
     _mm_setcsr(_mm_getcsr() | 0x8040);  // flush to zero, denormals are zero
 #endif
-}
-
-// exp(x) by 2^n * p(r), |r| <= ln(2) / 2, with a polynomial of degree 6: 2 ulp, and it vectorizes,
-// which a call to the library does not.
-INLINE float exponential(float x) {
-    x = x > 88.0f ? 88.0f : (x < -87.0f ? -87.0f : x);
-    float n = __builtin_rintf(x * 1.44269504088896341f);
-    float r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    union { int32_t i; float f; } power = { .i = ((int32_t)n + 127) << 23 };
-    return p * power.f;
-}
-
-INLINE float sigmoid(float x) {
-    return 1.0f / (1.0f + exponential(-x));
-}
-
-// Abramowitz and Stegun 1964, 7.1.26: within 1.5e-7, and it vectorizes.
-INLINE float errorFunction(float x) {
-    float a = __builtin_fabsf(x), t = 1.0f / (1.0f + 0.3275911f * a);
-    float p = 1.061405429f;
-    p = p * t - 1.453152027f;
-    p = p * t + 1.421413741f;
-    p = p * t - 0.284496736f;
-    p = p * t + 0.254829592f;
-    return __builtin_copysignf(1.0f - p * t * exponential(-a * a), x);
-}
-
-// Near zero 1 - 2 / (e^2x + 1) loses digits; the odd series keeps them.
-INLINE float hyperbolicTangent(float x) {
-    float s = x * x;
-    float series = x * (1.0f + s * (-0.333333333f + s * (0.133333333f - s * 0.053968254f)));
-    float quotient = 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f);
-    return s < 0.04f ? series : quotient;
 }
 
 // The counter-based generator of ApusTensor's RandomKey.

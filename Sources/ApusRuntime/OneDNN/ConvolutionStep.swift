@@ -43,19 +43,23 @@ struct ConvolutionProblem: Hashable {
     }
 }
 
-/// How the library computes a convolution.
+/// How a convolution is computed.
 enum ConvolutionAlgorithm: String, CaseIterable {
     case direct, winograd
+    case depthwise = "apus-depthwise"
 
-    var kind: dnnl_alg_kind_t {
+    /// The library's name; nil for what is our own.
+    var kind: dnnl_alg_kind_t? {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
+        case .depthwise: nil
         }
     }
 
-    /// Algorithms worth asking the library for, the most exact first.
+    /// Algorithms worth trying: the most exact first, of equals the one that is mostly faster.
     static func candidates(_ problem: ConvolutionProblem) -> [ConvolutionAlgorithm] {
+        if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
         let window = problem.window
         let fits =
             window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
@@ -96,6 +100,9 @@ final class ConvolutionStep: Step {
         _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm, _ operands: Operands,
         _ library: Library, fold: (() -> Void)? = nil
     ) throws {
+        guard let kind = algorithm.kind else {
+            throw EngineError(description: "oneDNN has no algorithm \(algorithm.rawValue)")
+        }
         self.fold = fold
         let w = problem.window
         let padding = WeightPadding(problem, operands.weights)
@@ -112,7 +119,7 @@ final class ConvolutionStep: Step {
         pass = problem.pass
         var description: dnnl_primitive_desc_t?
         let status = apus_convolution_pd(
-            &description, library.engine, problem.pass.shim, problem.inference, algorithm.kind,
+            &description, library.engine, problem.pass.shim, problem.inference, kind,
             source.handle, free.handle, gradient.handle, bias?.handle, target.handle,
             [Int64(w.stride.height), Int64(w.stride.width)],
             [Int64(w.dilation.height - 1), Int64(w.dilation.width - 1)],

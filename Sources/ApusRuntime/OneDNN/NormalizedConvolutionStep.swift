@@ -43,11 +43,11 @@ extension StepBuilder {
 
 /// Puts the residual where the convolution is added to it: the plan could not let them share.
 private final class CopyFirst: Step {
-    private let step: ConvolutionStep
+    private let step: any Step
     private let copy: () -> Void
 
     init(
-        _ step: ConvolutionStep, from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer,
+        _ step: any Step, from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer,
         byteCount: Int, _ team: Team
     ) {
         self.step = step

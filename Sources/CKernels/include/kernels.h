@@ -94,6 +94,36 @@ typedef struct {
 void apus_copy_channels(
     apus_format f, const void *x, void *y, const apus_channel_copy *c, long begin, long end);
 
+// ---- Depthwise convolution: a kernel of its own for every channel ----
+// Images and gradients are of `type`, weights and sums in 32 bits. Planes begin..<end; `scratch` is
+// one caller's, of apus_depthwise_scratch floats.
+
+/// The largest height of a kernel.
+enum { apus_depthwise_limit = 32 };
+long apus_depthwise_scratch(long block, const apus_window *w);
+/// Weights [channel][tap] to [channel block][tap][lane] with zeros past the last channel, as the
+/// passes below want them (and a bias, one tap a channel); for channel blocks begin..<end.
+void apus_depthwise_pack(long block, const float *w, float *packed, long channels, long taps, long begin, long end);
+/// The forward pass, with bias unless it is null; optionally added to y, and then max(0, .).
+void apus_depthwise(
+    long block, apus_type type, const void *x, const float *weights, const float *bias, void *y,
+    bool adds, bool rectifies, const apus_window *w, float *scratch, long channelBlocks, long begin,
+    long end);
+void apus_depthwise_input_gradient(
+    long block, apus_type type, const void *dy, const float *weights, void *dx, const apus_window *w,
+    float *scratch, long channelBlocks, long begin, long end);
+/// Sums over chunks of the batch: partial[chunk][channel block][taps + 1][lane], the last row that of
+/// the bias, if it is wanted. Units begin..<end are numbered chunk * channelBlocks + channel block.
+void apus_depthwise_weight_gradient(
+    long block, apus_type type, const void *x, const void *dy, float *partial, bool bias,
+    const apus_window *w, float *scratch, long batch, long chunks, long channelBlocks, long begin,
+    long end);
+/// Adds the chunks, in order, to dw[channel][tap] and dbias[channel] (if not null); for channel blocks
+/// begin..<end.
+void apus_depthwise_collect(
+    long block, const float *partial, float *dw, float *dbias, long channels, long taps, long chunks,
+    long channelBlocks, long begin, long end);
+
 // ---- Kernels on flat arrays ----
 typedef enum {
     apus_relu, apus_relu6, apus_leaky_relu, apus_sigmoid, apus_tanh, apus_silu, apus_gelu

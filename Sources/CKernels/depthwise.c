@@ -1,0 +1,123 @@
+#include "kernels.h"
+#include "clones.h"
+#include "elements.h"
+
+#include <string.h>
+
+// The rows of a source image that an output row needs are copied to a ring of rows in scratch, as
+// 32-bit floats between zeros: the kernels know neither element types nor borders.
+
+/// A row of outputs, all of one phase: each is a sum over the same taps of several source rows.
+/// The forward pass has one phase; the input gradient one for every remainder of its stride.
+typedef struct {
+    long rows;
+    const float *source[apus_depthwise_limit], *weights[apus_depthwise_limit];
+    /// Source pixels between outputs and between taps; weights between taps.
+    long stride, step, weightStep;
+    long taps, count;
+    const float *bias;
+    apus_type type;
+    void *out;
+    /// Pixels between outputs where they lie.
+    long outStep;
+    bool adds, rectifies;
+} depthwise_row;
+
+/// Rows in scratch: `lead` zeros, then `width` pixels, then zeros up to `length` pixels.
+typedef struct {
+    long rows, length, lead, width;
+} depthwise_ring;
+
+static long smaller(long a, long b) { return a < b ? a : b; }
+static long larger(long a, long b) { return a > b ? a : b; }
+static long divisor(long a, long b) { return b == 0 ? a : divisor(b, a % b); }
+
+// Whole tiles are computed: they may read up to 7 outputs past the last.
+static depthwise_ring forward_ring(const apus_window *w) {
+    return (depthwise_ring){
+        .rows = (w->kernelHeight - 1) * w->dilationHeight + 1,
+        .length = (w->outputWidth + 6) * w->strideWidth + (w->kernelWidth - 1) * w->dilationWidth + 1,
+        .lead = w->padLeft, .width = w->inputWidth};
+}
+
+static depthwise_ring gradient_ring(const apus_window *w) {
+    long reach = (w->kernelWidth - 1) * w->dilationWidth, s = w->strideWidth;
+    long lead = larger(0, reach - w->padLeft) / s;
+    return (depthwise_ring){
+        .rows = (w->kernelHeight - 1) * w->dilationHeight + 1,
+        .length = lead + (w->padLeft + s - 1) / s + (w->inputWidth + s - 1) / s + 7,
+        .lead = lead, .width = w->outputWidth};
+}
+
+// Beyond what one output row needs, as many rows as stay in the first-level cache: sums then stay
+// in registers over several rows.
+static depthwise_ring band_ring(long block, const apus_window *w) {
+    depthwise_ring ring = forward_ring(w);
+    ring.rows = larger(ring.rows, smaller(
+        6144 / (ring.length * block),
+        ring.rows + (w->outputHeight - 1) * w->strideHeight));
+    return ring;
+}
+
+static long band_height(const depthwise_ring *ring, const apus_window *w) {
+    long needed = (w->kernelHeight - 1) * w->dilationHeight + 1;
+    return smaller(apus_depthwise_limit, (ring->rows - needed) / w->strideHeight + 1);
+}
+
+long apus_depthwise_scratch(long block, const apus_window *w) {
+    depthwise_ring f = band_ring(block, w), g = gradient_ring(w);
+    // One more row of zeros stands for those outside the image.
+    return (larger(f.rows * f.length, g.rows * g.length) + f.length) * block;
+}
+
+#define BLOCK 16
+#include "depthwise.inc"
+#undef BLOCK
+#define BLOCK 8
+#include "depthwise.inc"
+#undef BLOCK
+
+#define DISPATCH(NAME, PARAMETERS, ARGUMENTS)   \
+    void NAME PARAMETERS {                      \
+        if (block == 16) NAME##_16 ARGUMENTS;   \
+        else NAME##_8 ARGUMENTS;                \
+    }
+
+DISPATCH(apus_depthwise,
+    (long block, apus_type type, const void *x, const float *weights, const float *bias, void *y,
+     bool adds, bool rectifies, const apus_window *w, float *scratch, long channelBlocks, long begin,
+     long end),
+    (type, x, weights, bias, y, adds, rectifies, w, scratch, channelBlocks, begin, end))
+DISPATCH(apus_depthwise_input_gradient,
+    (long block, apus_type type, const void *dy, const float *weights, void *dx, const apus_window *w,
+     float *scratch, long channelBlocks, long begin, long end),
+    (type, dy, weights, dx, w, scratch, channelBlocks, begin, end))
+DISPATCH(apus_depthwise_weight_gradient,
+    (long block, apus_type type, const void *x, const void *dy, float *partial, bool bias,
+     const apus_window *w, float *scratch, long batch, long chunks, long channelBlocks, long begin, long end),
+    (type, x, dy, partial, bias, w, scratch, batch, chunks, channelBlocks, begin, end))
+
+void apus_depthwise_pack(
+    long block, const float *w, float *packed, long channels, long taps, long begin, long end) {
+    for (long c = begin; c < end; c++) for (long l = 0; l < block; l++) {
+        long channel = c * block + l;
+        float *to = packed + c * taps * block + l;
+        for (long k = 0; k < taps; k++)
+            to[k * block] = channel < channels ? w[channel * taps + k] : 0;
+    }
+}
+
+void apus_depthwise_collect(
+    long block, const float *partial, float *dw, float *dbias, long channels, long taps, long chunks,
+    long channelBlocks, long begin, long end) {
+    long size = (taps + 1) * block;
+    for (long c = begin; c < end; c++) for (long l = 0; l < smaller(block, channels - c * block); l++) {
+        for (long k = 0; k <= taps; k++) {
+            float sum = 0;
+            for (long n = 0; n < chunks; n++)
+                sum += partial[(n * channelBlocks + c) * size + k * block + l];
+            if (k < taps) dw[(c * block + l) * taps + k] = sum;
+            else if (dbias) dbias[c * block + l] = sum;
+        }
+    }
+}
