@@ -1,7 +1,7 @@
 import ApusGraph
 
 /// Merges pointwise operations into the normalization before them:
-/// batch norm (+ residual add) (+ relu) becomes one node, hence one pass over memory.
+/// batch norm (+ residual add) (+ activation) becomes one node, hence one pass over memory.
 ///
 /// The pass runs before differentiation, so that the gradient of the merged node is the merged
 /// gradient.
@@ -22,7 +22,7 @@ public struct NormalizationFusion {
         /// What stands in a node's place, where that is not the node itself.
         var replaced: [Int: [Node]] = [:]
         for (index, node) in graph.nodes.enumerated() {
-            guard var n = node.op.normalization, !n.rectified else { continue }
+            guard var n = node.op.normalization, n.activation == nil else { continue }
             let statistics = node.outputs.dropFirst()
             let averages = statistics.flatMap { consumers[$0] ?? [] }
             guard averages.allSatisfy({ isMovable(graph.nodes[$0], consumers, replaced[$0]) })
@@ -42,12 +42,12 @@ public struct NormalizationFusion {
                 merged.outputs[0] = sum.outputs[0]
                 absorbed.append(add)
             }
-            if let relu = onlyReader(merged.outputs[0]),
-                graph.nodes[relu].op == .activation(.relu)
+            if let next = onlyReader(merged.outputs[0]),
+                case .activation(let function) = graph.nodes[next].op, n.canAbsorb(function)
             {
-                n.rectified = true
-                merged.outputs[0] = graph.nodes[relu].outputs[0]
-                absorbed.append(relu)
+                n.activation = function
+                merged.outputs[0] = graph.nodes[next].outputs[0]
+                absorbed.append(next)
             }
             guard let last = absorbed.last, last > index else { continue }
             merged.op = node.op.replacing(n)
@@ -68,6 +68,18 @@ public struct NormalizationFusion {
     ) -> Bool {
         guard case .movingAverage = node.op, replacement == nil else { return false }
         return consumers[node.outputs[0]] == nil
+    }
+}
+
+extension Normalization {
+    /// Whether the derivative can be found again in the backward pass: of a rectifier from the output,
+    /// of others from x, to which no residual was added.
+    fileprivate func canAbsorb(_ function: ActivationFunction) -> Bool {
+        switch function {
+        case .relu: true
+        case .relu6, .silu: !addsResidual
+        default: false
+        }
     }
 }
 

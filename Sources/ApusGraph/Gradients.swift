@@ -170,7 +170,7 @@ private struct GradientPass {
         _ n: Normalization, _ node: Node, _ x: [ValueID], mean: ValueID, variance: ValueID,
         frozen: Bool, _ dy: ValueID
     ) throws(GraphError) {
-        let saved = n.rectified ? [node.outputs[0]] : []
+        let saved = n.activation == nil ? [] : [n.addsResidual ? node.outputs[0] : x[2]]
         let results = try graph.append(
             .batchNormGradient(n, frozen: frozen), [x[0], dy, x[1], mean, variance] + saved,
             path: node.path)

@@ -26,7 +26,8 @@ public enum Op: Hashable, Codable, Sendable {
     case batchNorm(Normalization)
     /// Normalizes with given statistics: x, gamma, beta, mean, variance, [residual] -> y
     case normalize(Normalization)
-    /// x, dy, gamma, mean, variance, [y if rectified] -> dx, dgamma, dbeta, [dresidual].
+    /// x, dy, gamma, mean, variance, [saved] -> dx, dgamma, dbeta, [dresidual]. With an activation
+    /// `saved` is what its derivative is found from: y if a residual was added, else beta.
     /// `frozen` is the gradient of `normalize`: the statistics do not depend on x.
     case batchNormGradient(Normalization, frozen: Bool)
     /// `normalize` of a convolution without bias, for use after training, where both are one:
@@ -124,13 +125,15 @@ public struct Normalization: Hashable, Codable, Sendable {
     public var epsilon: Float
     /// A residual is added to the normalized value.
     public var addsResidual = false
-    /// max(0, .) is applied last.
-    public var rectified = false
+    /// Applied last.
+    public var activation: ActivationFunction?
 
-    public init(epsilon: Float, addsResidual: Bool = false, rectified: Bool = false) {
+    public init(
+        epsilon: Float, addsResidual: Bool = false, activation: ActivationFunction? = nil
+    ) {
         self.epsilon = epsilon
         self.addsResidual = addsResidual
-        self.rectified = rectified
+        self.activation = activation
     }
 }
 
@@ -138,7 +141,7 @@ extension Op: CustomStringConvertible {
     public var description: String {
         func grouped(_ groups: Int) -> String { groups == 1 ? "" : " groups \(groups)" }
         func fused(_ n: Normalization) -> String {
-            (n.addsResidual ? " + residual" : "") + (n.rectified ? " + relu" : "")
+            (n.addsResidual ? " + residual" : "") + (n.activation.map { " + \($0)" } ?? "")
         }
         switch self {
         case .input: return "input"

@@ -53,7 +53,9 @@ extension Op {
         case .batchNormGradient(let n, _):
             try perChannel(x[0], [x[2], x[3], x[4]])
             try same(x[0], x[1])
-            if n.rectified { try same(x[0], x[5]) }
+            if n.activation != nil {
+                if n.addsResidual { try same(x[0], x[5]) } else { try perChannel(x[0], [x[5]]) }
+            }
             let c: Shape = [x[0][1]]
             return [x[0], c, c] + (n.addsResidual ? [x[0]] : [])
         case .movingAverage, .add, .activationGradient, .softmaxGradient:
@@ -195,7 +197,7 @@ extension Op {
         case .crossEntropyGradient: 3...3
         case .batchNorm(let n): n.addsResidual ? 4...4 : 3...3
         case .normalize(let n): n.addsResidual ? 6...6 : 5...5
-        case .batchNormGradient(let n, _): n.rectified ? 6...6 : 5...5
+        case .batchNormGradient(let n, _): n.activation != nil ? 6...6 : 5...5
         case .concatenate: 1...Int.max
         }
     }

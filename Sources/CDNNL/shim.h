@@ -75,21 +75,28 @@ static inline dnnl_status_t apus_attributes(dnnl_primitive_attr_t *attr) {
     return dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
 }
 
-/// Adds to what the target holds, then takes max(0, .): what a convolution may do last.
+/// What a convolution may apply last.
+typedef enum { apus_epilogue_none, apus_epilogue_relu, apus_epilogue_relu6, apus_epilogue_silu } apus_epilogue;
+
+/// Adds to what the target holds, then applies a function.
 static inline dnnl_status_t apus_attributes_epilogue(
-    dnnl_primitive_attr_t attr, bool adds, bool rectifies) {
-    if (!adds && !rectifies) return dnnl_success;
+    dnnl_primitive_attr_t attr, bool adds, apus_epilogue function) {
+    if (!adds && function == apus_epilogue_none) return dnnl_success;
+    dnnl_alg_kind_t kind = dnnl_eltwise_relu;
+    float alpha = 0.0f, beta = 0.0f;
+    if (function == apus_epilogue_relu6) { kind = dnnl_eltwise_clip; beta = 6.0f; }
+    if (function == apus_epilogue_silu) { kind = dnnl_eltwise_swish; alpha = 1.0f; }
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t status = dnnl_post_ops_create(&ops);
     if (status != dnnl_success) return status;
 #if DNNL_VERSION_MAJOR >= 3
     if (adds) status = dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef);
-    if (status == dnnl_success && rectifies)
-        status = dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, 0.0f, 0.0f);
+    if (status == dnnl_success && function != apus_epilogue_none)
+        status = dnnl_post_ops_append_eltwise(ops, kind, alpha, beta);
 #else
     if (adds) status = dnnl_post_ops_append_sum(ops, 1.0f);
-    if (status == dnnl_success && rectifies)
-        status = dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
+    if (status == dnnl_success && function != apus_epilogue_none)
+        status = dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta);
 #endif
     if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, ops);
     dnnl_post_ops_destroy(ops);
@@ -101,12 +108,12 @@ typedef enum { apus_pass_forward, apus_pass_input_gradient, apus_pass_weight_gra
 /// A convolution in one of its passes. src, weights, bias (may be NULL) and dst are descriptors of
 /// the forward shapes; strides, dilations (0: none) and paddings are [height, width].
 /// `weight_gradient` is that of the weights' gradient, which may be of another type; other passes
-/// ignore it. `adds` and `rectifies` are for the forward pass.
+/// ignore it. `adds` and `function` are for the forward pass.
 static inline dnnl_status_t apus_convolution_pd(
     dnnl_primitive_desc_t *pd, dnnl_engine_t engine, apus_pass pass, bool inference,
     dnnl_alg_kind_t algorithm, const apus_md *src, const apus_md *weights,
     const apus_md *weight_gradient, const apus_md *bias, const apus_md *dst, const int64_t *strides, const int64_t *dilations,
-    const int64_t *padding_before, const int64_t *padding_after, bool adds, bool rectifies) {
+    const int64_t *padding_before, const int64_t *padding_after, bool adds, apus_epilogue function) {
     dnnl_dims_t s = {strides[0], strides[1]}, d = {dilations[0], dilations[1]};
     dnnl_dims_t l = {padding_before[0], padding_before[1]};
     dnnl_dims_t r = {padding_after[0], padding_after[1]};
@@ -115,7 +122,7 @@ static inline dnnl_status_t apus_convolution_pd(
     dnnl_primitive_desc_t hint = NULL;
     dnnl_status_t status = apus_attributes(&attr);
     if (status != dnnl_success) return status;
-    status = apus_attributes_epilogue(attr, adds, rectifies);
+    status = apus_attributes_epilogue(attr, adds, function);
 #if DNNL_VERSION_MAJOR >= 3
     dnnl_primitive_desc_t *forward = pass == apus_pass_forward ? pd : &hint;
     if (status == dnnl_success) status = dnnl_convolution_forward_primitive_desc_create(

@@ -38,18 +38,19 @@ DISPATCH(apus_plane_statistics,
     x, partial, hw, begin, end)
 DISPATCH(apus_normalize,
     (apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-     const float *shift, void *y, bool rectified, long channelBlocks, long hw, long begin, long
-     end),
-    x, residual, mean, scale, shift, y, rectified, channelBlocks, hw, begin, end)
+     const float *shift, void *y, apus_function g, long channelBlocks, long hw, long begin,
+     long end),
+    x, residual, mean, scale, shift, y, g, channelBlocks, hw, begin, end)
 DISPATCH(apus_normalize_reduce,
-    (apus_format f, const void *x, const void *dy, const void *y, const float *mean, float
-     *partial, long channelBlocks, long hw, long begin, long end),
-    x, dy, y, mean, partial, channelBlocks, hw, begin, end)
+    (apus_format f, apus_function g, const void *x, const void *dy, const void *y,
+     const float *mean, const float *scale, const float *shift, float *partial, long channelBlocks,
+     long hw, long begin, long end),
+    g, x, dy, y, mean, scale, shift, partial, channelBlocks, hw, begin, end)
 DISPATCH(apus_normalize_gradient,
-    (apus_format f, const void *x, const void *dy, const void *y, const float *mean, const float
-     *a, const float *b, const float *c, void *dx, void *dresidual, long channelBlocks, long hw,
-     long begin, long end),
-    x, dy, y, mean, a, b, c, dx, dresidual, channelBlocks, hw, begin, end)
+    (apus_format f, apus_function g, const void *x, const void *dy, const void *y,
+     const float *mean, const float *scale, const float *shift, const float *a, const float *b,
+     const float *c, void *dx, void *dresidual, long channelBlocks, long hw, long begin, long end),
+    g, x, dy, y, mean, scale, shift, a, b, c, dx, dresidual, channelBlocks, hw, begin, end)
 DISPATCH(apus_max_pool,
     (apus_format f, const void *x, void *y, const apus_window *w, long begin, long end),
     x, y, w, begin, end)

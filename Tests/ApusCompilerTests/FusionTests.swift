@@ -40,7 +40,7 @@ import Testing
         #expect(count(fused, .add) == 0)
         #expect(count(fused, .activation(.relu)) == 0)
         #expect(normalizations(fused).map(\.addsResidual) == [false, true])
-        #expect(normalizations(fused).map(\.rectified) == [true, true])
+        #expect(normalizations(fused).map(\.activation) == [.relu, .relu])
         // What the caller reads keeps its identity.
         #expect(fused.outputs == plain.outputs)
         #expect(fused.updates == plain.updates)
@@ -62,8 +62,8 @@ import Testing
         #expect(fused.nodes.count == plain.nodes.count - 2)
         // One of the two takes the sum; the other is its operand.
         #expect(normalizations(fused).filter(\.addsResidual).count == 1)
-        #expect(normalizations(fused).filter(\.rectified).count == 1)
-        #expect(normalizations(fused).allSatisfy { $0.rectified == $0.addsResidual })
+        #expect(normalizations(fused).filter { $0.activation != nil }.count == 1)
+        #expect(normalizations(fused).allSatisfy { ($0.activation != nil) == $0.addsResidual })
     }
 
     @Test(arguments: Models.names) func modelsKeepNoRectifierButOnesNormalized(name: String) throws
@@ -78,19 +78,43 @@ import Testing
                 if case .stochasticDepth = $0.op { true } else { false }
             }
             #expect(count(fused, .add) == sums.count)
-            let merged = count(plain, .activation(.relu)) + count(plain, .add) - sums.count
+            // What is left of activations follows something else than a normalization.
+            let left = fused.nodes.filter(isActivation)
+            let normalized = Set(
+                fused.nodes.filter { $0.op.isNormalization }.map { $0.outputs[0] })
+            #expect(left.allSatisfy { !normalized.contains($0.inputs[0]) })
+            let activations = plain.nodes.count(where: isActivation) - left.count
+            let merged = activations + count(plain, .add) - sums.count
             #expect(fused.nodes.count == plain.nodes.count - merged)
         }
     }
 
-    @Test func onlyRectifiersAreAbsorbed() throws {
-        for function in ActivationFunction.all where function != .relu {
-            let plain = try graph {
-                BatchNorm("a")
-                Activation(function)
-            }
-            #expect(NormalizationFusion()(plain) == plain)
+    /// Those whose derivative is found again from what the gradient reads anyway.
+    @Test(arguments: ActivationFunction.all) func someActivationsAreAbsorbed(
+        _ function: ActivationFunction
+    ) throws {
+        let isAbsorbed = [.relu, .relu6, .silu].contains(function)
+        let plain = try graph {
+            BatchNorm("a")
+            Activation(function)
         }
+        let fused = NormalizationFusion()(plain)
+        try fused.verify()
+        #expect((fused == plain) == !isAbsorbed)
+        #expect(normalizations(fused).map(\.activation) == [isAbsorbed ? function : nil])
+        // After a sum only that of the rectifier.
+        let sum = NormalizationFusion()(
+            try graph {
+                Residual { BatchNorm("a") }
+                Activation(function)
+            })
+        try sum.verify()
+        #expect(
+            normalizations(sum) == [
+                Normalization(
+                    epsilon: 1e-5, addsResidual: true,
+                    activation: function == .relu ? .relu : nil)
+            ])
     }
 
     @Test func theOrderOfOperationsIsKept() throws {
@@ -104,7 +128,7 @@ import Testing
             })
         try fused.verify()
         #expect(count(fused, .add) == 1)
-        #expect(normalizations(fused) == [Normalization(epsilon: 1e-5, rectified: true)])
+        #expect(normalizations(fused) == [Normalization(epsilon: 1e-5, activation: .relu)])
     }
 
     @Test func valuesReadElsewhereStay() throws {
@@ -208,7 +232,7 @@ import Testing
             return n
         }
         #expect(merged.map(\.addsResidual) == [false, true])
-        #expect(merged.map(\.rectified) == [true, true])
+        #expect(merged.map(\.activation) == [.relu, .relu])
     }
 
     @Test func convolutionsReadElsewhereStay() throws {
@@ -225,5 +249,18 @@ import Testing
         let folded = ConvolutionFusion()(NormalizationFusion()(builder.graph))
         try folded.verify()
         #expect(normalizations(folded).count == 2)
+    }
+}
+
+private func isActivation(_ node: Node) -> Bool {
+    if case .activation = node.op { true } else { false }
+}
+
+extension Op {
+    fileprivate var isNormalization: Bool {
+        switch self {
+        case .batchNorm, .normalize: true
+        default: false
+        }
     }
 }

@@ -93,12 +93,15 @@ extension GradientCase {
 extension GradientCase {
     static let normalizations: [GradientCase] =
         [false, true].flatMap { frozen in
-            [(false, false), (true, false), (false, true), (true, true)].map {
-                residual, rectified in
+            [
+                (false, nil), (true, nil), (false, .relu), (true, .relu), (false, .relu6),
+                (false, .silu),
+            ].map { (residual: Bool, activation: ActivationFunction?) in
                 let name =
                     (frozen ? "normalize" : "batch norm") + (residual ? " + residual" : "")
-                    + (rectified ? " + relu" : "")
-                let n = Normalization(epsilon: 1e-3, addsResidual: residual, rectified: rectified)
+                    + (activation.map { " + \($0)" } ?? "")
+                let n = Normalization(
+                    epsilon: 1e-3, addsResidual: residual, activation: activation)
                 return GradientCase(name) { net in
                     let shape: Shape = [3, 2, 3, 5]
                     let x = try net.parameter("x", shape, .uniform(-1...3))

@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func normalizationAddsBeforeItRectifies() throws {
-        let n = Normalization(epsilon: 0.5, rectified: true)
+        let n = Normalization(epsilon: 0.5, activation: .relu)
         let rectified = try evaluate(.batchNorm(n), Self.image, Self.gamma, Self.beta)
         #expect(isClose(rectified[0], [0, 0, 7, 7, 1, 4, 7, 7]))
 
@@ -87,7 +87,7 @@ import Testing
             .batchNorm(sum), Self.image, Self.gamma, Self.beta, Self.residual)
         #expect(isClose(added[0], [4, -1, 7, -2, -2, 5, 7, 7]))
 
-        let both = Normalization(epsilon: 0.5, addsResidual: true, rectified: true)
+        let both = Normalization(epsilon: 0.5, addsResidual: true, activation: .relu)
         let all = try evaluate(
             .batchNorm(both), Self.image, Self.gamma, Self.beta, Self.residual)
         #expect(isClose(all[0], [4, 0, 7, 0, 0, 5, 7, 7]))
@@ -95,7 +95,7 @@ import Testing
     }
 
     @Test func normalizeUsesTheGivenStatistics() throws {
-        let n = Normalization(epsilon: 0.5, addsResidual: true, rectified: true)
+        let n = Normalization(epsilon: 0.5, addsResidual: true, activation: .relu)
         let y = try evaluate(
             .normalize(n), Self.image, Self.gamma, Self.beta, ([2], [1, 0]), ([2], [3.5, 1]),
             Self.residual)

@@ -16,8 +16,10 @@ struct ConvolutionProblem: Hashable {
     var bias: Bool
     /// The result is added to what the output holds.
     var adds = false
-    /// max(0, .) is applied last.
-    var rectifies = false
+    /// Applied last.
+    var activation: ActivationFunction?
+    /// Whether max(0, .) is applied last.
+    var rectifies: Bool { activation == .relu }
     var inputLayout: Layout
     var outputLayout: Layout
     /// Of the images; weights are multiplied in the same type and stored in 32 bits.
@@ -37,7 +39,7 @@ struct ConvolutionProblem: Hashable {
         return
             "\(pass.rawValue)\(inference ? "-inference" : "") \(type == .float32 ? "fp32" : "bf16") \(input) \(inputLayout) "
             + "\(weights) g\(groups)\(bias ? " bias" : "")"
-            + "\(adds ? " sum" : "")\(rectifies ? " relu" : "") "
+            + "\(adds ? " sum" : "")\(activation.map { " \($0)" } ?? "") "
             + "s\(w.stride.height),\(w.stride.width) d\(w.dilation.height),\(w.dilation.width) "
             + "p\(p.top),\(p.left),\(p.bottom),\(p.right) \(outputLayout)"
     }
@@ -124,7 +126,8 @@ final class ConvolutionStep: Step {
             [Int64(w.stride.height), Int64(w.stride.width)],
             [Int64(w.dilation.height - 1), Int64(w.dilation.width - 1)],
             [Int64(w.padding.top), Int64(w.padding.left)],
-            [Int64(w.padding.bottom), Int64(w.padding.right)], problem.adds, problem.rectifies)
+            [Int64(w.padding.bottom), Int64(w.padding.right)], problem.adds,
+            problem.activation.epilogue)
         try EngineError.check(status, "plan a convolution \(problem.key) by \(algorithm.rawValue)")
         guard let description else { throw EngineError(description: "oneDNN returned nothing") }
         primitive = try Primitive(description, library)
@@ -249,6 +252,19 @@ private struct WeightPadding {
         for row in 0..<shape[0] {
             (stored + row * storedRow).update(
                 from: padded.base + row * paddedRow, count: storedRow)
+        }
+    }
+}
+
+extension ActivationFunction? {
+    /// As the library applies it after a convolution.
+    fileprivate var epilogue: apus_epilogue {
+        switch self {
+        case nil: apus_epilogue_none
+        case .relu: apus_epilogue_relu
+        case .relu6: apus_epilogue_relu6
+        case .silu: apus_epilogue_silu
+        default: preconditionFailure("no normalization absorbs this activation")
         }
     }
 }

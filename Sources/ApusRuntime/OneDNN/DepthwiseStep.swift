@@ -33,7 +33,8 @@ final class DepthwiseStep: Step {
         else {
             return false
         }
-        return problem.groups == problem.input[1] && problem.groups == problem.output[1]
+        return (problem.activation == nil || problem.rectifies)
+            && problem.groups == problem.input[1] && problem.groups == problem.output[1]
             && problem.window.kernel.height <= apus_depthwise_limit
     }
 

@@ -4,7 +4,7 @@ import CKernels
 
 extension StepBuilder {
     /// Statistics of every plane, merged over the batch, then one pass that normalizes, adds the
-    /// residual and rectifies.
+    /// residual and applies the activation.
     func batchNorm(_ node: Node, _ n: Normalization) -> any Step {
         let x = memory(node.inputs[0])
         let gamma = pointer(node.inputs[1])
@@ -16,7 +16,7 @@ extension StepBuilder {
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
-        let format = format(node.inputs[0])
+        let (format, function) = (format(node.inputs[0]), n.kernel)
         let padded = perImage * block
         return KernelStep(scratch: planeCount * 2 * block + 3 * padded) { scratch, _ in
             let partial = scratch + 3 * padded
@@ -31,7 +31,7 @@ extension StepBuilder {
             team.split(planeCount) { begin, end in
                 apus_normalize(
                     format, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
-                    n.rectified, perImage, pixels, begin, end)
+                    function, perImage, pixels, begin, end)
             }
         }
     }
@@ -43,7 +43,7 @@ extension StepBuilder {
         let y = memory(node.outputs[0])
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
-        let (team, format) = (team, format(node.inputs[0]))
+        let (team, format, function) = (team, format(node.inputs[0]), n.kernel)
         let padded = perImage * block
         return KernelStep(scratch: 3 * padded) { scratch, _ in
             let vectors = ChannelVectors(scratch, padded)
@@ -51,12 +51,12 @@ extension StepBuilder {
             team.split(planeCount) { begin, end in
                 apus_normalize(
                     format, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
-                    n.rectified, perImage, pixels, begin, end)
+                    function, perImage, pixels, begin, end)
             }
         }
     }
 
-    /// With g the gradient after the rectifier: dbeta = sum g, dgamma = sum g xhat, and
+    /// With g the gradient before the activation: dbeta = sum g, dgamma = sum g xhat, and
     /// dx = gamma / deviation * (g - mean g - xhat * mean(g xhat)); without the means if frozen.
     func batchNormGradient(_ node: Node, _ n: Normalization, frozen: Bool) -> any Step {
         let x = memory(node.inputs[0])
@@ -64,7 +64,8 @@ extension StepBuilder {
         let gamma = pointer(node.inputs[2])
         let mean = pointer(node.inputs[3])
         let variance = pointer(node.inputs[4])
-        let y = n.rectified ? memory(node.inputs[5]) : nil
+        let y = n.activation != nil && n.addsResidual ? memory(node.inputs[5]) : nil
+        let beta = n.activation != nil && !n.addsResidual ? pointer(node.inputs[5]) : nil
         let dx = memory(node.outputs[0])
         let dgamma = pointer(node.outputs[1])
         let dbeta = pointer(node.outputs[2])
@@ -72,19 +73,21 @@ extension StepBuilder {
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
-        let format = format(node.inputs[0])
+        let (format, function) = (format(node.inputs[0]), n.kernel)
         let padded = perImage * block
         let elements = Double(image[0] * pixels)
-        return KernelStep(scratch: planeCount * 2 * block + 4 * padded) { scratch, _ in
-            let partial = scratch + 4 * padded
-            let (m, a, b, c) = (
-                scratch, scratch + padded, scratch + 2 * padded, scratch + 3 * padded
+        return KernelStep(scratch: planeCount * 2 * block + 6 * padded) { scratch, _ in
+            let partial = scratch + 6 * padded
+            let vectors = ChannelVectors(scratch, padded)
+            vectors.fill(channels, mean, variance, gamma, beta, n.epsilon)
+            let (a, b, c) = (
+                scratch + 3 * padded, scratch + 4 * padded, scratch + 5 * padded
             )
-            scratch.update(repeating: 0, count: 4 * padded)
-            m.update(from: mean, count: channels)
+            a.update(repeating: 0, count: 3 * padded)
             team.split(planeCount) { begin, end in
                 apus_normalize_reduce(
-                    format, x, dy, y, m, partial, perImage, pixels, begin, end)
+                    format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift,
+                    partial, perImage, pixels, begin, end)
             }
             for channel in 0..<channels {
                 var sum = 0.0
@@ -105,7 +108,8 @@ extension StepBuilder {
             }
             team.split(planeCount) { begin, end in
                 apus_normalize_gradient(
-                    format, x, dy, y, m, a, b, c, dx, dresidual, perImage, pixels, begin, end)
+                    format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift, a, b,
+                    c, dx, dresidual, perImage, pixels, begin, end)
             }
         }
     }
@@ -121,6 +125,10 @@ extension StepBuilder {
             }
         }
     }
+}
+
+extension Normalization {
+    fileprivate var kernel: apus_function { activation?.kernel.0 ?? apus_identity }
 }
 
 /// Mean, scale and shift of every channel, zero in the lanes past the last.
@@ -139,13 +147,13 @@ private struct ChannelVectors {
 
     func fill(
         _ channels: Int, _ mean: UnsafePointer<Float>, _ variance: UnsafePointer<Float>,
-        _ gamma: UnsafePointer<Float>, _ beta: UnsafePointer<Float>, _ epsilon: Float
+        _ gamma: UnsafePointer<Float>, _ beta: UnsafePointer<Float>?, _ epsilon: Float
     ) {
         self.mean.update(repeating: 0, count: 3 * padded)
         self.mean.update(from: mean, count: channels)
         for channel in 0..<channels {
             scale[channel] = gamma[channel] / (variance[channel] + epsilon).squareRoot()
-            shift[channel] = beta[channel]
+            if let beta { shift[channel] = beta[channel] }
         }
     }
 }

@@ -29,7 +29,7 @@ extension StepBuilder {
         let problem = ConvolutionProblem(
             pass: .forward, inference: true, input: shape(node.inputs[0]), weights: weightShape,
             output: shape(node.outputs[0]), window: window, groups: groups, bias: true,
-            adds: n.addsResidual, rectifies: n.rectified, inputLayout: layout(node.inputs[0]),
+            adds: n.addsResidual, activation: n.activation, inputLayout: layout(node.inputs[0]),
             outputLayout: layout(node.outputs[0]), type: type(node.inputs[0]))
         let operands = ConvolutionStep.Operands(
             input: memory(node.inputs[0]), weights: folded.base, bias: bias.base, output: output)

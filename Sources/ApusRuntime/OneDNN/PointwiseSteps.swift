@@ -90,7 +90,7 @@ extension StepBuilder {
 
 extension ActivationFunction {
     /// The kernel's name of the function and its slope.
-    fileprivate var kernel: (apus_function, Float) {
+    var kernel: (apus_function, Float) {
         switch self {
         case .relu: (apus_relu, 0)
         case .relu6: (apus_relu6, 0)

@@ -20,7 +20,7 @@ extension ReferenceExecutor {
 
     /// With the normalized value xhat = (x - mean) / sqrt(variance + epsilon):
     ///
-    ///     y = gamma * xhat + beta (+ residual), then max(0, y) if rectified
+    ///     y = f(gamma * xhat + beta (+ residual)), with f the activation or none
     static func normalize(
         _ n: Normalization, _ x: ReferenceTensor, gamma: ReferenceTensor, beta: ReferenceTensor,
         mean: ReferenceTensor, variance: ReferenceTensor, residual: ReferenceTensor?
@@ -33,14 +33,14 @@ extension ReferenceExecutor {
                 for i in grid.pixels(image, c) {
                     var value = gamma[c] * (x[i] - mean[c]) / deviation + beta[c]
                     if let residual { value += residual[i] }
-                    y[i] = n.rectified ? max(0, value) : value
+                    y[i] = n.activation.map { activation($0, value) } ?? value
                 }
             }
         }
         return y
     }
 
-    /// With g = dy where the unit was not cut off by the rectifier (y > 0), and 0 elsewhere:
+    /// With g = dy * f'(.), the gradient before the activation:
     ///
     ///     dresidual = g
     ///     dbeta     = sum of g            (over images and pixels)
@@ -52,14 +52,27 @@ extension ReferenceExecutor {
     static func normalizationGradient(
         _ n: Normalization, frozen: Bool, _ x: ReferenceTensor, dy: ReferenceTensor,
         gamma: ReferenceTensor, mean: ReferenceTensor, variance: ReferenceTensor,
-        y: ReferenceTensor?
+        saved: ReferenceTensor?
     ) -> (
         dx: ReferenceTensor, dgamma: ReferenceTensor, dbeta: ReferenceTensor,
         dresidual: ReferenceTensor
     ) {
         let grid = Grid(x.shape)
         let count = Double(grid.perChannel)
-        let g = y.map { combine(dy, $0) { dy, y in y > 0 ? dy : 0 } } ?? dy
+        var g = dy
+        if let function = n.activation, let saved {
+            // Before the activation; the output itself where a residual was added.
+            let z =
+                n.addsResidual
+                ? saved
+                : normalize(
+                    Normalization(epsilon: n.epsilon), x, gamma: gamma, beta: saved, mean: mean,
+                    variance: variance, residual: nil)
+            g = combine(dy, z) { dy, z in
+                let isOutput = function.differentiatesFromOutput && !n.addsResidual
+                return dy * derivative(function, saved: isOutput ? activation(function, z) : z)
+            }
+        }
 
         var deviation = variance
         for c in 0..<grid.channels {

@@ -106,7 +106,7 @@ public struct ReferenceExecutor: Sendable {
         case .batchNormGradient(let n, let frozen):
             let gradient = Self.normalizationGradient(
                 n, frozen: frozen, x[0], dy: x[1], gamma: x[2], mean: x[3], variance: x[4],
-                y: n.rectified ? x[5] : nil)
+                saved: n.activation == nil ? nil : x[5])
             let all = [gradient.dx, gradient.dgamma, gradient.dbeta]
             return n.addsResidual ? all + [gradient.dresidual] : all
         case .movingAverage(let momentum, let correction):

@@ -23,6 +23,12 @@ void apus_flush_denormals(void);
 /// The type of an image's elements in memory; arithmetic is in 32-bit floats.
 typedef enum { apus_float32, apus_bfloat16 } apus_type;
 
+/// The pointwise nonlinearities.
+typedef enum {
+    apus_identity, apus_relu, apus_relu6, apus_leaky_relu, apus_sigmoid, apus_tanh, apus_silu,
+    apus_gelu
+} apus_function;
+
 // ---- Kernels on blocked images ----
 
 /// How images lie in memory: channels in a block, 16 or 8, and the type of an element.
@@ -35,21 +41,24 @@ typedef struct {
 void apus_plane_statistics(
     apus_format f, const void *x, float *partial, long hw, long begin, long end);
 
-/// y = (x - mean) * scale + shift (+ residual) (then max(0, .)), vectors padded to whole blocks.
+/// y = g((x - mean) * scale + shift (+ residual)), vectors padded to whole blocks; with a residual g
+/// is the identity or relu.
 void apus_normalize(
     apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-    const float *shift, void *y, bool rectified, long channelBlocks, long hw, long begin, long end);
+    const float *shift, void *y, apus_function g, long channelBlocks, long hw, long begin, long end);
 
-/// With g = dy where y > 0 (everywhere if y is null): sums of g and of g * (x - mean), per lane.
+/// With d = dy * g'(z): sums of d and of d * (x - mean), per lane. For a relu after a residual y is
+/// its output; otherwise y is null and z = (x - mean) * scale + shift is found again.
 void apus_normalize_reduce(
-    apus_format f, const void *x, const void *dy, const void *y, const float *mean, float *partial,
-    long channelBlocks, long hw, long begin, long end);
+    apus_format f, apus_function g, const void *x, const void *dy, const void *y, const float *mean,
+    const float *scale, const float *shift, float *partial, long channelBlocks, long hw, long begin,
+    long end);
 
-/// dx = a * g + b * (x - mean) + c, and dresidual = g where it is wanted. dx may be dy.
+/// dx = a * d + b * (x - mean) + c, and dresidual = d where it is wanted. dx may be dy.
 void apus_normalize_gradient(
-    apus_format f, const void *x, const void *dy, const void *y, const float *mean, const float *a,
-    const float *b, const float *c, void *dx, void *dresidual, long channelBlocks, long hw,
-    long begin, long end);
+    apus_format f, apus_function g, const void *x, const void *dy, const void *y, const float *mean,
+    const float *scale, const float *shift, const float *a, const float *b, const float *c,
+    void *dx, void *dresidual, long channelBlocks, long hw, long begin, long end);
 
 /// The geometry of a pooling window over planes.
 typedef struct {
@@ -125,10 +134,6 @@ void apus_depthwise_collect(
     long channelBlocks, long begin, long end);
 
 // ---- Kernels on flat arrays ----
-typedef enum {
-    apus_relu, apus_relu6, apus_leaky_relu, apus_sigmoid, apus_tanh, apus_silu, apus_gelu
-} apus_function;
-
 void apus_add(apus_type t, const void *a, const void *b, void *y, long begin, long end);
 void apus_multiply(apus_type t, const void *x, float factor, void *y, long begin, long end);
 void apus_activate(
