@@ -75,6 +75,29 @@ typedef struct {
 } apus_channel_copy;
 void apus_copy_channels(long block, const float *x, float *y, const apus_channel_copy *c, long begin, long end);
 
+// ---- Winograd convolution: 3x3, stride 1, images in blocks of 16, for machines with AVX-512 ----
+
+/// One convolution. The bottom and right padding follow from the sizes; all paddings are 0 to 2.
+typedef struct {
+    long batch;
+    long inputChannels, inputHeight, inputWidth;
+    long outputChannels, outputHeight, outputWidth;
+    long padTop, padLeft;
+    /// The input gradient of a convolution, as a convolution: weights are transposed and turned.
+    bool transposes;
+    /// The result is added to what the output holds; max(0, .) is applied last.
+    bool adds, rectifies;
+} apus_winograd;
+
+/// Tiles of 4x4 pixels of output, of all images.
+long apus_winograd_tiles(const apus_winograd *w);
+/// Floats of transformed weights.
+long apus_winograd_weight_count(const apus_winograd *w);
+void apus_winograd_weights(const apus_winograd *w, const float *weights, float *u, long begin, long end);
+void apus_winograd_input(const apus_winograd *w, apus_type type, const void *x, float *v, long stride, long first, long count, long begin, long end);
+void apus_winograd_multiply(const apus_winograd *w, const float *u, const float *v, float *m, long stride, long count, long begin, long end);
+void apus_winograd_output(const apus_winograd *w, apus_type type, const float *m, const float *bias, void *y, long stride, long first, long count, long begin, long end);
+
 // ---- Kernels on flat arrays ----
 typedef enum {
     apus_relu, apus_relu6, apus_leaky_relu, apus_sigmoid, apus_tanh, apus_silu, apus_gelu
