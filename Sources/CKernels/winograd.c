@@ -8,6 +8,9 @@
 #include "elements.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 // Called on machines with AVX-512 only; elsewhere the compiler makes what it can of the vectors.
 #if defined(__x86_64__)
@@ -127,39 +130,122 @@ WIDE_INLINE void weight_gradient_row(const V *d, V *e) {
 
 // ---- Weights ----
 
-long apus_winograd_weight_count(const apus_winograd *w) {
-    return 36 * ((w->outputChannels + 15) / 16) * 16 * w->inputChannels;
+/// Swaps lanes and rows.
+WIDE_INLINE void transpose(V *r) {
+    V t[16];
+    UNROLL for (int i = 0; i < 16; i += 2) {
+        t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+        t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+    }
+    // Row i + j now holds, in every quarter k, column 4 * k + j of rows i to i + 3.
+    UNROLL for (int i = 0; i < 16; i += 4)
+        UNROLL for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = __builtin_shufflevector(t[i + j], t[i + j + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+            r[i + 2 * j + 1] = __builtin_shufflevector(t[i + j], t[i + j + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+        }
+    UNROLL for (int j = 0; j < 4; j++)
+        UNROLL for (int i = 0; i < 16; i += 8) {
+            t[i + j] = __builtin_shufflevector(r[i + j], r[i + j + 4], 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+            t[i + j + 4] = __builtin_shufflevector(r[i + j], r[i + j + 4], 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+        }
+    UNROLL for (int j = 0; j < 4; j++)
+        UNROLL for (int i = 0; i < 2; i++) {
+            r[8 * i + j] = __builtin_shufflevector(t[4 * i + j], t[4 * i + j + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+            r[8 * i + j + 4] = __builtin_shufflevector(t[4 * i + j], t[4 * i + j + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+        }
 }
 
-// U lies as [36][pair of output blocks][input channel][lane of the pair]; an odd last block is alone.
+// A kernel's nine weights, to and from a vector's first lanes.
+#if defined(__x86_64__)
+#define LOAD_KERNEL(p) ((V)_mm512_maskz_loadu_ps(0x1FF, p))
+#define STORE_KERNEL(p, v) _mm512_mask_storeu_ps(p, 0x1FF, v)
+#else
+#define LOAD_KERNEL(p) ({ V v_ = {0}; memcpy(&v_, p, 36); v_; })
+#define STORE_KERNEL(p, v) do { V v_ = v; memcpy(p, &v_, 36); } while (0)
+#endif
+
+// Products of weights lie as [36][pair of output blocks][input channel][lane of the pair]; an odd
+// last block is alone.
+typedef struct { long position, channel, offset; } Products;
+
+WIDE_INLINE Products products_of(const apus_winograd *w, long channels, long block) {
+    const long blocks = (w->outputChannels + 15) / 16, first = block & ~1L;
+    return (Products){ blocks * 16 * channels, first + 1 < blocks ? 32 : 16,
+                       first * 16 * channels + (block - first) * 16 };
+}
+
+WIDE_INLINE long lanes_of(long channels, long block) {
+    return channels - block * 16 < 16 ? channels - block * 16 : 16;
+}
+
+long apus_winograd_weight_count(const apus_winograd *w) {
+    return 36 * ((w->outputChannels + 15) / 16) * 16 * ((w->inputChannels + 15) / 16 * 16);
+}
+
 WIDE void apus_winograd_weights(
     const apus_winograd *w, const float *weights, float *u, long begin, long end) {
-    const long channels = w->inputChannels, blocks = (w->outputChannels + 15) / 16;
-    // Between output and input channels of this convolution; a gradient's are those of the weights
-    // the other way round, with the kernel turned by 180 degrees.
-    const long outer = w->transposes ? 9 : 9 * channels, inner = w->transposes ? 9 * w->outputChannels : 9;
+    const long channels = w->inputChannels;
+    // A gradient's output channels are the weights' input channels.
+    const long outer = w->transposes ? 9 : 9 * channels;
+    const long inner = w->transposes ? 9 * w->outputChannels : 9;
     for (long block = begin; block < end; block++) {
-        const long first = block & ~1L, width = first + 1 < blocks ? 32 : 16;
-        const long lanes = w->outputChannels - block * 16 < 16 ? w->outputChannels - block * 16 : 16;
+        const long lanes = lanes_of(w->outputChannels, block);
+        const Products l = products_of(w, channels, block);
         for (long c = 0; c < channels; c++) {
-            float g[9][16] __attribute__((aligned(64))) = {{0}};
-            for (long lane = 0; lane < lanes; lane++) {
-                const float *k = weights + (block * 16 + lane) * outer + c * inner;
-                for (long i = 0; i < 9; i++) g[i][lane] = k[w->transposes ? 8 - i : i];
+            const float *k = weights + block * 16 * outer + c * inner;
+            V g[16];
+            if (lanes == 16) {
+                UNROLL for (int lane = 0; lane < 16; lane++) g[lane] = LOAD_KERNEL(k + lane * outer);
+            } else {
+                for (int lane = 0; lane < 16; lane++)
+                    g[lane] = lane < lanes ? LOAD_KERNEL(k + lane * outer) : (V){0};
             }
+            transpose(g);
             V t[6][3];
-            UNROLL for (long j = 0; j < 3; j++) {
-                const V d[3] = { *(V *)g[j], *(V *)g[3 + j], *(V *)g[6 + j] };
-                V e[6];
+            UNROLL for (int j = 0; j < 3; j++) {
+                V d[3], e[6];
+                UNROLL for (int i = 0; i < 3; i++) d[i] = w->transposes ? g[8 - 3 * i - j] : g[3 * i + j];
                 weight_row(d, e);
-                UNROLL for (long i = 0; i < 6; i++) t[i][j] = e[i];
+                UNROLL for (int i = 0; i < 6; i++) t[i][j] = e[i];
             }
-            float *out = u + first * 16 * channels + c * width + (block - first) * 16;
-            UNROLL for (long i = 0; i < 6; i++) {
+            float *out = u + l.offset + c * l.channel;
+            UNROLL for (int i = 0; i < 6; i++) {
                 V e[6];
                 weight_row(t[i], e);
-                UNROLL for (long j = 0; j < 6; j++)
-                    *(V *)(out + (6 * i + j) * blocks * 16 * channels) = e[j];
+                UNROLL for (int j = 0; j < 6; j++) *(V *)(out + (6 * i + j) * l.position) = e[j];
+            }
+        }
+    }
+}
+
+WIDE void apus_winograd_weight_gradient_finish(
+    const apus_winograd *w, const float *s, long parts, float *weights, long begin, long end) {
+    const long channels = w->inputChannels, part = apus_winograd_weight_count(w);
+    for (long block = begin; block < end; block++) {
+        const long lanes = lanes_of(w->outputChannels, block);
+        const Products l = products_of(w, (channels + 15) / 16 * 16, block);
+        for (long c = 0; c < channels; c++) {
+            const float *in = s + l.offset + c * l.channel;
+            V t[3][6];
+            UNROLL for (int j = 0; j < 6; j++) {
+                V d[6], e[3];
+                UNROLL for (int i = 0; i < 6; i++) {
+                    d[i] = *(const V *)(in + (6 * i + j) * l.position);
+                    for (long k = 1; k < parts; k++)
+                        d[i] += *(const V *)(in + (6 * i + j) * l.position + k * part);
+                }
+                weight_gradient_row(d, e);
+                UNROLL for (int i = 0; i < 3; i++) t[i][j] = e[i];
+            }
+            V g[16];
+            UNROLL for (int i = 0; i < 16; i++) g[i] = (V){0};
+            UNROLL for (int i = 0; i < 3; i++) weight_gradient_row(t[i], g + 3 * i);
+            transpose(g);
+            float *k = weights + (block * 16 * channels + c) * 9;
+            if (lanes == 16) {
+                UNROLL for (int lane = 0; lane < 16; lane++) STORE_KERNEL(k + lane * channels * 9, g[lane]);
+            } else {
+                for (int lane = 0; lane < lanes; lane++) STORE_KERNEL(k + lane * channels * 9, g[lane]);
             }
         }
     }
@@ -235,6 +321,49 @@ WIDE void apus_winograd_multiply(
     }
 }
 
+/// s[channel][block] += sum over tiles of v[tile][channel] * d[tile][block], all in registers.
+WIDE_INLINE void correlate(
+    const float *v, const float *d, float *s, long stride, long count, bool adds, const int channels,
+    const int blocks) {
+    V sum[16];
+    UNROLL for (int i = 0; i < channels * blocks; i++)
+        sum[i] = adds ? *(const V *)(s + 16 * i) : (V){0};
+    for (long tile = 0; tile < count; tile++, v += 16, d += 16)
+        UNROLL for (int i = 0; i < channels; i++)
+            UNROLL for (int j = 0; j < blocks; j++)
+                sum[i * blocks + j] += v[i] * *(const V *)(d + j * stride * 16);
+    UNROLL for (int i = 0; i < channels * blocks; i++) *(V *)(s + 16 * i) = sum[i];
+}
+
+static WIDE void correlate_8_2(
+    const float *v, const float *d, float *s, long stride, long count, bool adds) {
+    correlate(v, d, s, stride, count, adds, 8, 2);
+}
+
+static WIDE void correlate_16_1(
+    const float *v, const float *d, float *s, long stride, long count, bool adds) {
+    correlate(v, d, s, stride, count, adds, 16, 1);
+}
+
+WIDE void apus_winograd_correlate(
+    const apus_winograd *w, const float *v, const float *d, float *s, long stride, long count,
+    bool adds, long begin, long end) {
+    const long inputs = (w->inputChannels + 15) / 16, blocks = (w->outputChannels + 15) / 16;
+    const long units = (blocks + 1) / 2;
+    for (long unit = begin; unit < end; unit++) {
+        const long p = unit / units, block = unit % units * 2;
+        const float *in = v + p * POSITION(inputs, stride);
+        const float *gradient = d + p * POSITION(blocks, stride) + block * stride * 16;
+        const bool paired = block + 1 < blocks;
+        const Products l = products_of(w, inputs * 16, block);
+        float *out = s + p * l.position + l.offset;
+        for (long c = 0; c < w->inputChannels; c += paired ? 8 : 16)
+            (paired ? correlate_8_2 : correlate_16_1)(
+                in + c / 16 * stride * 16 + c % 16, gradient, out + c * l.channel, stride, count,
+                adds);
+    }
+}
+
 void apus_winograd_input(
     const apus_winograd *w, apus_type type, const void *x, float *v, long stride, long first,
     long count, long begin, long end) {
@@ -247,6 +376,13 @@ void apus_winograd_output(
     long first, long count, long begin, long end) {
     if (type == apus_bfloat16) transform_output_bf16(w, m, bias, y, stride, first, count, begin, end);
     else transform_output_float(w, m, bias, y, stride, first, count, begin, end);
+}
+
+void apus_winograd_gradient(
+    const apus_winograd *w, apus_type type, const void *dy, float *d, long stride, long first,
+    long count, long begin, long end) {
+    if (type == apus_bfloat16) transform_gradient_bf16(w, dy, d, stride, first, count, begin, end);
+    else transform_gradient_float(w, dy, d, stride, first, count, begin, end);
 }
 
 long apus_winograd_tiles(const apus_winograd *w) {

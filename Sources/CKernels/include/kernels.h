@@ -98,6 +98,10 @@ void apus_winograd_input(const apus_winograd *w, apus_type type, const void *x, 
 void apus_winograd_multiply(const apus_winograd *w, const float *u, const float *v, float *m, long stride, long count, long begin, long end);
 void apus_winograd_output(const apus_winograd *w, apus_type type, const float *m, const float *bias, void *y, long stride, long first, long count, long begin, long end);
 
+void apus_winograd_gradient(const apus_winograd *w, apus_type type, const void *dy, float *d, long stride, long first, long count, long begin, long end);
+void apus_winograd_correlate(const apus_winograd *w, const float *v, const float *d, float *s, long stride, long count, bool adds, long begin, long end);
+void apus_winograd_weight_gradient_finish(const apus_winograd *w, const float *s, long parts, float *weights, long begin, long end);
+
 // ---- Kernels on flat arrays ----
 typedef enum {
     apus_relu, apus_relu6, apus_leaky_relu, apus_sigmoid, apus_tanh, apus_silu, apus_gelu
