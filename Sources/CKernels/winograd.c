@@ -33,9 +33,16 @@ typedef int32_t Mask __attribute__((vector_size(64)));
 #define P2 0.5f
 #define Q2 2.0f
 
-/// Floats between two of the 36 positions: an odd number of cache lines, so that the positions of a
-/// tile do not fall into the same set of the cache.
+#define BLOCKS(channels) (((channels) + 15) / 16)
+#define LANES(channels, block) ((channels) - (block) * 16 < 16 ? (channels) - (block) * 16 : 16)
+
+/// Transformed tiles: [36 positions][channel block][tile][lane].
+typedef struct { float *base; long block, position; } Products;
+
+/// An odd number of cache lines from position to position, so that the positions of a tile do not
+/// fall into the same set of the cache.
 #define POSITION(blocks, stride) ((((blocks) * (stride)) | 1) * 16)
+#define PRODUCTS(base, blocks, stride) ((Products){ base, (stride) * 16, POSITION(blocks, stride) })
 
 /// Tiles of a row that are transformed together, sharing the columns in which they overlap.
 #define RUN 8
@@ -164,33 +171,26 @@ WIDE_INLINE void transpose(V *r) {
 #define STORE_KERNEL(p, v) do { V v_ = v; memcpy(p, &v_, 36); } while (0)
 #endif
 
-// Products of weights lie as [36][pair of output blocks][input channel][lane of the pair]; an odd
-// last block is alone.
-typedef struct { long position, channel, offset; } Products;
+// Transformed weights lie as [pair of output blocks][36][input channel][lane of the pair]; an odd last
+// block is alone. Gradients do too, but with whole blocks of input channels.
 
-WIDE_INLINE Products products_of(const apus_winograd *w, long channels, long block) {
-    const long blocks = (w->outputChannels + 15) / 16, first = block & ~1L;
-    return (Products){ blocks * 16 * channels, first + 1 < blocks ? 32 : 16,
-                       first * 16 * channels + (block - first) * 16 };
-}
+long apus_winograd_pairs(const apus_winograd *w) { return (BLOCKS(w->outputChannels) + 1) / 2; }
 
-WIDE_INLINE long lanes_of(long channels, long block) {
-    return channels - block * 16 < 16 ? channels - block * 16 : 16;
-}
+/// Lanes of a pair of output blocks: 32, or 16 of an odd last one.
+#define PAIR_LANES(w, pair) (2 * (pair) + 1 < BLOCKS((w)->outputChannels) ? 32 : 16)
 
 long apus_winograd_weight_count(const apus_winograd *w) {
-    return 36 * ((w->outputChannels + 15) / 16) * 16 * ((w->inputChannels + 15) / 16 * 16);
+    return 36 * BLOCKS(w->outputChannels) * 16 * BLOCKS(w->inputChannels) * 16;
 }
 
-WIDE void apus_winograd_weights(
-    const apus_winograd *w, const float *weights, float *u, long begin, long end) {
-    const long channels = w->inputChannels;
+/// U = G g G^T of one pair of output blocks: u[36][input channel][lane].
+static WIDE void transform_weights(const apus_winograd *w, const float *weights, float *u, long pair) {
+    const long channels = w->inputChannels, width = PAIR_LANES(w, pair);
     // A gradient's output channels are the weights' input channels.
     const long outer = w->transposes ? 9 : 9 * channels;
     const long inner = w->transposes ? 9 * w->outputChannels : 9;
-    for (long block = begin; block < end; block++) {
-        const long lanes = lanes_of(w->outputChannels, block);
-        const Products l = products_of(w, channels, block);
+    for (long half = 0; half < width / 16; half++) {
+        const long block = 2 * pair + half, lanes = LANES(w->outputChannels, block);
         for (long c = 0; c < channels; c++) {
             const float *k = weights + block * 16 * outer + c * inner;
             V g[16];
@@ -208,31 +208,39 @@ WIDE void apus_winograd_weights(
                 weight_row(d, e);
                 UNROLL for (int i = 0; i < 6; i++) t[i][j] = e[i];
             }
-            float *out = u + l.offset + c * l.channel;
+            float *out = u + c * width + half * 16;
             UNROLL for (int i = 0; i < 6; i++) {
                 V e[6];
                 weight_row(t[i], e);
-                UNROLL for (int j = 0; j < 6; j++) *(V *)(out + (6 * i + j) * l.position) = e[j];
+                UNROLL for (int j = 0; j < 6; j++) *(V *)(out + (6 * i + j) * channels * width) = e[j];
             }
         }
     }
 }
 
-WIDE void apus_winograd_weight_gradient_finish(
-    const apus_winograd *w, const float *s, long parts, float *weights, long begin, long end) {
-    const long channels = w->inputChannels, part = apus_winograd_weight_count(w);
-    for (long block = begin; block < end; block++) {
-        const long lanes = lanes_of(w->outputChannels, block);
-        const Products l = products_of(w, (channels + 15) / 16 * 16, block);
+void apus_winograd_weights(
+    const apus_winograd *w, const float *weights, float *u, long begin, long end) {
+    for (long pair = begin; pair < end; pair++)
+        transform_weights(w, weights, u + pair * 36 * 32 * w->inputChannels, pair);
+}
+
+/// Weight gradients G^T s G of a pair of output blocks and some input channels, where s[36][input
+/// channel][lane] is the sum of several parts.
+static WIDE void transform_weight_gradient(
+    const apus_winograd *w, const float *s, long position, long parts, long part, float *weights,
+    long pair, long firstChannel, long channels) {
+    const long width = PAIR_LANES(w, pair), outer = w->inputChannels * 9;
+    for (long half = 0; half < width / 16; half++) {
+        const long block = 2 * pair + half, lanes = LANES(w->outputChannels, block);
         for (long c = 0; c < channels; c++) {
-            const float *in = s + l.offset + c * l.channel;
+            const float *in = s + c * width + half * 16;
             V t[3][6];
             UNROLL for (int j = 0; j < 6; j++) {
                 V d[6], e[3];
                 UNROLL for (int i = 0; i < 6; i++) {
-                    d[i] = *(const V *)(in + (6 * i + j) * l.position);
+                    d[i] = *(const V *)(in + (6 * i + j) * position);
                     for (long k = 1; k < parts; k++)
-                        d[i] += *(const V *)(in + (6 * i + j) * l.position + k * part);
+                        d[i] += *(const V *)(in + (6 * i + j) * position + k * part);
                 }
                 weight_gradient_row(d, e);
                 UNROLL for (int i = 0; i < 3; i++) t[i][j] = e[i];
@@ -241,25 +249,34 @@ WIDE void apus_winograd_weight_gradient_finish(
             UNROLL for (int i = 0; i < 16; i++) g[i] = (V){0};
             UNROLL for (int i = 0; i < 3; i++) weight_gradient_row(t[i], g + 3 * i);
             transpose(g);
-            float *k = weights + (block * 16 * channels + c) * 9;
+            float *k = weights + block * 16 * outer + (firstChannel + c) * 9;
             if (lanes == 16) {
-                UNROLL for (int lane = 0; lane < 16; lane++) STORE_KERNEL(k + lane * channels * 9, g[lane]);
+                UNROLL for (int lane = 0; lane < 16; lane++) STORE_KERNEL(k + lane * outer, g[lane]);
             } else {
-                for (int lane = 0; lane < lanes; lane++) STORE_KERNEL(k + lane * channels * 9, g[lane]);
+                for (int lane = 0; lane < lanes; lane++) STORE_KERNEL(k + lane * outer, g[lane]);
             }
         }
     }
+}
+
+void apus_winograd_weight_gradient_finish(
+    const apus_winograd *w, const float *s, long parts, float *weights, long begin, long end) {
+    const long channels = BLOCKS(w->inputChannels) * 16;
+    for (long pair = begin; pair < end; pair++)
+        transform_weight_gradient(
+            w, s + pair * 36 * 32 * channels, PAIR_LANES(w, pair) * channels, parts,
+            apus_winograd_weight_count(w), weights, pair, 0, w->inputChannels);
 }
 
 // ---- The products ----
 
 /// m[block][tile] = sum over channels of v[tile][channel] * u[channel][block], all in registers.
 WIDE_INLINE void multiply(
-    const float *v, const float *u, float *m, long stride, long channels, const int tiles,
-    const int blocks) {
-    V sum[28];
+    const float *v, long vBlock, const float *u, float *m, long mBlock, long channels,
+    const int tiles, const int blocks) {
+    V sum[24];
     UNROLL for (int i = 0; i < tiles * blocks; i++) sum[i] = (V){0};
-    for (; channels > 0; channels -= 16, v += 16 * stride) {
+    for (; channels > 0; channels -= 16, v += vBlock) {
         const long lanes = channels < 16 ? channels : 16;
         for (long lane = 0; lane < lanes; lane++, u += 16 * blocks) {
             UNROLL for (int i = 0; i < tiles; i++) {
@@ -271,13 +288,13 @@ WIDE_INLINE void multiply(
     }
     UNROLL for (int i = 0; i < tiles; i++)
         UNROLL for (int j = 0; j < blocks; j++)
-            *(V *)(m + (j * stride + i) * 16) = sum[i * blocks + j];
+            *(V *)(m + j * mBlock + i * 16) = sum[i * blocks + j];
 }
 
-#define MULTIPLY(TILES, BLOCKS)                                                            \
-    static WIDE void multiply_##TILES##_##BLOCKS(                                           \
-        const float *v, const float *u, float *m, long stride, long channels) {             \
-        multiply(v, u, m, stride, channels, TILES, BLOCKS);                                 \
+#define MULTIPLY(TILES, BLOCKS)                                                                \
+    static WIDE void multiply_##TILES##_##BLOCKS(                                               \
+        const float *v, long vBlock, const float *u, float *m, long mBlock, long channels) {    \
+        multiply(v, vBlock, u, m, mBlock, channels, TILES, BLOCKS);                             \
     }
 MULTIPLY(12, 2)
 MULTIPLY(8, 2)
@@ -291,100 +308,184 @@ MULTIPLY(4, 1)
 MULTIPLY(2, 1)
 MULTIPLY(1, 1)
 
-typedef void (*Multiply)(const float *, const float *, float *, long, long);
-static const struct { long tiles; Multiply multiply; } pairs[] = {
+/// Kernels by the tiles they do at once; the largest that fits is taken.
+typedef struct {
+    long tiles;
+    void (*multiply)(const float *, long, const float *, float *, long, long);
+} Multiply;
+static const Multiply pairs[] = {
     { 12, multiply_12_2 }, { 8, multiply_8_2 }, { 4, multiply_4_2 }, { 2, multiply_2_2 },
     { 1, multiply_1_2 } };
-static const struct { long tiles; Multiply multiply; } singles[] = {
+static const Multiply singles[] = {
     { 24, multiply_24_1 }, { 12, multiply_12_1 }, { 8, multiply_8_1 }, { 4, multiply_4_1 },
     { 2, multiply_2_1 }, { 1, multiply_1_1 } };
 
-WIDE void apus_winograd_multiply(
-    const apus_winograd *w, const float *u, const float *v, float *m, long stride, long count,
-    long begin, long end) {
-    const long channels = w->inputChannels;
-    const long inputs = (channels + 15) / 16, blocks = (w->outputChannels + 15) / 16;
-    const long units = (blocks + 1) / 2;
-    for (long unit = begin; unit < end; unit++) {
-        const long p = unit / units, block = unit % units * 2;
-        const float *in = v + p * POSITION(inputs, stride);
-        const float *weights = u + (p * blocks + block) * 16 * channels;
-        float *out = m + p * POSITION(blocks, stride) + block * stride * 16;
-        const bool paired = block + 1 < blocks;
-        for (long tile = 0, kind = 0; tile < count;) {
-            const long tiles = paired ? pairs[kind].tiles : singles[kind].tiles;
-            if (tile + tiles > count) { kind++; continue; }
-            (paired ? pairs[kind].multiply : singles[kind].multiply)(
-                in + tile * 16, weights, out + tile * 16, stride, channels);
-            tile += tiles;
-        }
+/// The products at one position for one pair of output blocks, whose u and m are given.
+static void multiply_tiles(
+    long channels, long width, const float *v, long vBlock, const float *u, float *m, long mBlock,
+    long count) {
+    const Multiply *kernel = width == 32 ? pairs : singles;
+    for (long tile = 0; tile < count; tile += kernel->tiles) {
+        while (tile + kernel->tiles > count) kernel++;
+        kernel->multiply(v + tile * 16, vBlock, u, m + tile * 16, mBlock, channels);
     }
 }
 
-/// s[channel][block] += sum over tiles of v[tile][channel] * d[tile][block], all in registers.
+/// s[channel][block] (+)= sum over tiles of v[tile][channel] * d[tile][block], all in registers.
 WIDE_INLINE void correlate(
-    const float *v, const float *d, float *s, long stride, long count, bool adds, const int channels,
-    const int blocks) {
+    const float *v, const float *d, long dBlock, float *s, long count, bool adds,
+    const int channels, const int blocks) {
     V sum[16];
     UNROLL for (int i = 0; i < channels * blocks; i++)
         sum[i] = adds ? *(const V *)(s + 16 * i) : (V){0};
     for (long tile = 0; tile < count; tile++, v += 16, d += 16)
         UNROLL for (int i = 0; i < channels; i++)
             UNROLL for (int j = 0; j < blocks; j++)
-                sum[i * blocks + j] += v[i] * *(const V *)(d + j * stride * 16);
+                sum[i * blocks + j] += v[i] * *(const V *)(d + j * dBlock);
     UNROLL for (int i = 0; i < channels * blocks; i++) *(V *)(s + 16 * i) = sum[i];
 }
 
-static WIDE void correlate_8_2(
-    const float *v, const float *d, float *s, long stride, long count, bool adds) {
-    correlate(v, d, s, stride, count, adds, 8, 2);
-}
-
-static WIDE void correlate_16_1(
-    const float *v, const float *d, float *s, long stride, long count, bool adds) {
-    correlate(v, d, s, stride, count, adds, 16, 1);
-}
-
-WIDE void apus_winograd_correlate(
-    const apus_winograd *w, const float *v, const float *d, float *s, long stride, long count,
-    bool adds, long begin, long end) {
-    const long inputs = (w->inputChannels + 15) / 16, blocks = (w->outputChannels + 15) / 16;
-    const long units = (blocks + 1) / 2;
-    for (long unit = begin; unit < end; unit++) {
-        const long p = unit / units, block = unit % units * 2;
-        const float *in = v + p * POSITION(inputs, stride);
-        const float *gradient = d + p * POSITION(blocks, stride) + block * stride * 16;
-        const bool paired = block + 1 < blocks;
-        const Products l = products_of(w, inputs * 16, block);
-        float *out = s + p * l.position + l.offset;
-        for (long c = 0; c < w->inputChannels; c += paired ? 8 : 16)
-            (paired ? correlate_8_2 : correlate_16_1)(
-                in + c / 16 * stride * 16 + c % 16, gradient, out + c * l.channel, stride, count,
-                adds);
+/// The products of one block of input channels at one position and a pair of output blocks.
+static WIDE void correlate_tiles(
+    long channels, long width, const float *v, const float *d, long dBlock, float *s, long count,
+    bool adds) {
+    if (width == 32) {
+        correlate(v, d, dBlock, s, count, adds, 8, 2);
+        if (channels > 8) correlate(v + 8, d, dBlock, s + 8 * 32, count, adds, 8, 2);
+    } else {
+        correlate(v, d, dBlock, s, count, adds, 16, 1);
     }
 }
 
-void apus_winograd_input(
-    const apus_winograd *w, apus_type type, const void *x, float *v, long stride, long first,
-    long count, long begin, long end) {
-    if (type == apus_bfloat16) transform_input_bf16(w, x, v, stride, first, count, begin, end);
-    else transform_input_float(w, x, v, stride, first, count, begin, end);
+// ---- Images of many tiles: chunks of tiles, all channels ----
+
+static void input(
+    const apus_winograd *w, const void *x, Products v, long first, long count, long begin, long end) {
+    if (w->type == apus_bfloat16) transform_input_bf16(w, x, v, first, count, begin, end);
+    else transform_input_float(w, x, v, first, count, begin, end);
 }
 
-void apus_winograd_output(
-    const apus_winograd *w, apus_type type, const float *m, const float *bias, void *y, long stride,
-    long first, long count, long begin, long end) {
-    if (type == apus_bfloat16) transform_output_bf16(w, m, bias, y, stride, first, count, begin, end);
-    else transform_output_float(w, m, bias, y, stride, first, count, begin, end);
+static void gradient(
+    const apus_winograd *w, const void *dy, Products d, long first, long count, long begin, long end) {
+    if (w->type == apus_bfloat16) transform_gradient_bf16(w, dy, d, first, count, begin, end);
+    else transform_gradient_float(w, dy, d, first, count, begin, end);
 }
 
-void apus_winograd_gradient(
-    const apus_winograd *w, apus_type type, const void *dy, float *d, long stride, long first,
-    long count, long begin, long end) {
-    if (type == apus_bfloat16) transform_gradient_bf16(w, dy, d, stride, first, count, begin, end);
-    else transform_gradient_float(w, dy, d, stride, first, count, begin, end);
+static void output(
+    const apus_winograd *w, Products m, const float *bias, void *y, long first, long count,
+    long begin, long end) {
+    if (w->type == apus_bfloat16) transform_output_bf16(w, m, bias, y, first, count, begin, end);
+    else transform_output_float(w, m, bias, y, first, count, begin, end);
 }
 
 long apus_winograd_tiles(const apus_winograd *w) {
     return w->batch * ((w->outputHeight + 3) / 4) * ((w->outputWidth + 3) / 4);
+}
+
+long apus_winograd_scratch(const apus_winograd *w, long stride) {
+    return 36 * (POSITION(BLOCKS(w->inputChannels), stride) + POSITION(BLOCKS(w->outputChannels), stride));
+}
+
+void apus_winograd_by_tiles(
+    const apus_winograd *w, const void *x, const float *u, const float *bias, void *y, float *scratch,
+    long stride, long begin, long end) {
+    const long channels = w->inputChannels, inputs = BLOCKS(channels), outputs = BLOCKS(w->outputChannels);
+    const Products v = PRODUCTS(scratch, inputs, stride);
+    const Products m = PRODUCTS(scratch + 36 * v.position, outputs, stride);
+    for (long first = begin; first < end; first += stride) {
+        const long count = end - first < stride ? end - first : stride;
+        input(w, x, v, first, count, 0, inputs);
+        for (long p = 0; p < 36; p++)
+            for (long pair = 0; 2 * pair < outputs; pair++) {
+                const long width = PAIR_LANES(w, pair);
+                multiply_tiles(
+                    channels, width, v.base + p * v.position, v.block,
+                    u + (pair * 36 * 32 + p * width) * channels,
+                    m.base + p * m.position + 2 * pair * m.block, m.block, count);
+            }
+        output(w, m, bias, y, first, count, 0, outputs);
+    }
+}
+
+void apus_winograd_weight_gradient_by_tiles(
+    const apus_winograd *w, const void *x, const void *dy, float *s, float *scratch, long stride,
+    long begin, long end) {
+    const long channels = w->inputChannels, inputs = BLOCKS(channels), outputs = BLOCKS(w->outputChannels);
+    const Products v = PRODUCTS(scratch, inputs, stride);
+    const Products d = PRODUCTS(scratch + 36 * v.position, outputs, stride);
+    for (long first = begin; first < end; first += stride) {
+        const long count = end - first < stride ? end - first : stride;
+        input(w, x, v, first, count, 0, inputs);
+        gradient(w, dy, d, first, count, 0, outputs);
+        for (long p = 0; p < 36; p++)
+            for (long pair = 0; 2 * pair < outputs; pair++) {
+                const long width = PAIR_LANES(w, pair);
+                float *sums = s + (pair * 36 * 32 + p * width) * inputs * 16;
+                for (long block = 0; block < inputs; block++)
+                    correlate_tiles(
+                        LANES(channels, block), width, v.base + p * v.position + block * v.block,
+                        d.base + p * d.position + 2 * pair * d.block, d.block,
+                        sums + block * 16 * width, count, first > begin);
+            }
+    }
+}
+
+// ---- Images of few tiles and many channels: all tiles, output channels by pairs of blocks. The
+// transformed weights of a pair stay in the cache; those of all would go through memory. ----
+
+long apus_winograd_input_count(const apus_winograd *w) {
+    return 36 * POSITION(BLOCKS(w->inputChannels), apus_winograd_tiles(w));
+}
+
+void apus_winograd_input(const apus_winograd *w, const void *x, float *v, long begin, long end) {
+    const long tiles = apus_winograd_tiles(w);
+    Products all = PRODUCTS(v, BLOCKS(w->inputChannels), tiles);
+    all.base += begin * all.block;
+    input(w, x, all, 0, tiles, begin, end);
+}
+
+long apus_winograd_pair_scratch(const apus_winograd *w) {
+    const long channels = w->inputChannels > 16 ? w->inputChannels : 16;
+    return 36 * 32 * channels + 36 * POSITION(2, apus_winograd_tiles(w));
+}
+
+void apus_winograd_by_pairs(
+    const apus_winograd *w, const float *v, const float *weights, const float *u, const float *bias,
+    void *y, float *scratch, long begin, long end) {
+    const long channels = w->inputChannels, tiles = apus_winograd_tiles(w);
+    const Products in = PRODUCTS((float *)v, BLOCKS(channels), tiles);
+    const Products m = PRODUCTS(scratch, 2, tiles);
+    float *own = scratch + 36 * m.position;
+    for (long pair = begin; pair < end; pair++) {
+        const long width = PAIR_LANES(w, pair);
+        const float *known = u ? u + pair * 36 * 32 * channels : own;
+        if (!u) transform_weights(w, weights, own, pair);
+        for (long p = 0; p < 36; p++)
+            multiply_tiles(
+                channels, width, in.base + p * in.position, in.block, known + p * width * channels,
+                m.base + p * m.position, m.block, tiles);
+        output(w, m, bias, y, 0, tiles, 2 * pair, 2 * pair + width / 16);
+    }
+}
+
+void apus_winograd_weight_gradient_by_pairs(
+    const apus_winograd *w, const float *v, const void *dy, float *weights, float *scratch,
+    long begin, long end) {
+    const long channels = w->inputChannels, tiles = apus_winograd_tiles(w);
+    const Products in = PRODUCTS((float *)v, BLOCKS(channels), tiles);
+    const Products d = PRODUCTS(scratch, 2, tiles);
+    float *sums = scratch + 36 * d.position;
+    for (long pair = begin; pair < end; pair++) {
+        const long width = PAIR_LANES(w, pair);
+        gradient(w, dy, d, 0, tiles, 2 * pair, 2 * pair + width / 16);
+        for (long block = 0; block < BLOCKS(channels); block++) {
+            const long lanes = LANES(channels, block);
+            for (long p = 0; p < 36; p++)
+                correlate_tiles(
+                    lanes, width, in.base + p * in.position + block * in.block,
+                    d.base + p * d.position, d.block, sums + p * 16 * width, tiles, false);
+            transform_weight_gradient(
+                w, sums, 16 * width, 1, 0, weights, pair, block * 16, lanes);
+        }
+    }
 }

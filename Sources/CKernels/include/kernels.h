@@ -79,6 +79,8 @@ void apus_copy_channels(long block, const float *x, float *y, const apus_channel
 
 /// One convolution. The bottom and right padding follow from the sizes; all paddings are 0 to 2.
 typedef struct {
+    /// Of the images; all else is in 32-bit floats.
+    apus_type type;
     long batch;
     long inputChannels, inputHeight, inputWidth;
     long outputChannels, outputHeight, outputWidth;
@@ -91,16 +93,31 @@ typedef struct {
 
 /// Tiles of 4x4 pixels of output, of all images.
 long apus_winograd_tiles(const apus_winograd *w);
-/// Floats of transformed weights.
+/// Pairs of blocks of output channels.
+long apus_winograd_pairs(const apus_winograd *w);
+/// Floats of transformed weights, and of the transformed gradient of weights.
 long apus_winograd_weight_count(const apus_winograd *w);
+/// Transforms weights (OIHW) for pairs begin..<end.
 void apus_winograd_weights(const apus_winograd *w, const float *weights, float *u, long begin, long end);
-void apus_winograd_input(const apus_winograd *w, apus_type type, const void *x, float *v, long stride, long first, long count, long begin, long end);
-void apus_winograd_multiply(const apus_winograd *w, const float *u, const float *v, float *m, long stride, long count, long begin, long end);
-void apus_winograd_output(const apus_winograd *w, apus_type type, const float *m, const float *bias, void *y, long stride, long first, long count, long begin, long end);
 
-void apus_winograd_gradient(const apus_winograd *w, apus_type type, const void *dy, float *d, long stride, long first, long count, long begin, long end);
-void apus_winograd_correlate(const apus_winograd *w, const float *v, const float *d, float *s, long stride, long count, bool adds, long begin, long end);
+// By tiles: a thread does some tiles, `stride` of them at a time, with all channels. The scratch memory
+// (in floats, aligned to 64 bytes as all buffers but images and weights) is that of one thread.
+long apus_winograd_scratch(const apus_winograd *w, long stride);
+/// y = x * weights + bias (may be null) for tiles begin..<end.
+void apus_winograd_by_tiles(const apus_winograd *w, const void *x, const float *u, const float *bias, void *y, float *scratch, long stride, long begin, long end);
+/// s = the transformed weight gradient of tiles begin..<end.
+void apus_winograd_weight_gradient_by_tiles(const apus_winograd *w, const void *x, const void *dy, float *s, float *scratch, long stride, long begin, long end);
+/// The weight gradient of pairs begin..<end, from the sum of `parts` consecutive s.
 void apus_winograd_weight_gradient_finish(const apus_winograd *w, const float *s, long parts, float *weights, long begin, long end);
+
+// By pairs: the input of all tiles is transformed first; then a thread does some output channels.
+long apus_winograd_input_count(const apus_winograd *w);
+/// v = the transformed input of channel blocks begin..<end.
+void apus_winograd_input(const apus_winograd *w, const void *x, float *v, long begin, long end);
+long apus_winograd_pair_scratch(const apus_winograd *w);
+/// y of pairs begin..<end; the weights are transformed on the way if u is null.
+void apus_winograd_by_pairs(const apus_winograd *w, const float *v, const float *weights, const float *u, const float *bias, void *y, float *scratch, long begin, long end);
+void apus_winograd_weight_gradient_by_pairs(const apus_winograd *w, const float *v, const void *dy, float *weights, float *scratch, long begin, long end);
 
 // ---- Kernels on flat arrays ----
 typedef enum {
