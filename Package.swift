@@ -41,7 +41,8 @@ let package = Package(
         .testTarget(name: "ApusGraphTests", dependencies: ["ApusGraph"]),
         .testTarget(name: "ApusModelsTests", dependencies: ["ApusModels"]),
         .testTarget(name: "ApusCompilerTests", dependencies: ["ApusCompiler", "ApusModels"]),
-        .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
+        .testTarget(
+            name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels", "CKernels"]),
         .testTarget(
             name: "ApusDataTests",
             dependencies: ["ApusData", "ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),

@@ -27,7 +27,7 @@ public final class Session {
     public let parameters: ParameterStore
     /// The algorithm of every convolution that had a choice, by problem: what a checkpoint stores.
     public let choices: [String: String]
-    /// What runs on the library: layer path, operation and the library's name of the kernel.
+    /// What runs on the library or our convolutions: layer path, operation and name of the kernel.
     public let implementations: [(path: String, operation: String, kernel: String)]
     /// Bytes of the arena and of the kernels' scratch memory, without the parameters.
     public let workspaceBytes: Int

@@ -382,6 +382,14 @@ long apus_winograd_tiles(const apus_winograd *w) {
     return w->batch * ((w->outputHeight + 3) / 4) * ((w->outputWidth + 3) / 4);
 }
 
+long apus_winograd_stride(const apus_winograd *w) {
+    // Weights that do not fit into the second-level cache are read anew for every chunk: large chunks.
+    // Else the chunk itself should stay in that cache.
+    if (apus_winograd_weight_count(w) > 1 << 18) return 96;
+    const long fits = (112 << 10) / (36 * 16 * (BLOCKS(w->inputChannels) + BLOCKS(w->outputChannels)));
+    return fits < 24 ? 24 : fits > 96 ? 96 : fits / 12 * 12;
+}
+
 long apus_winograd_scratch(const apus_winograd *w, long stride) {
     return 36 * (POSITION(BLOCKS(w->inputChannels), stride) + POSITION(BLOCKS(w->outputChannels), stride));
 }

@@ -40,24 +40,42 @@ struct ConvolutionProblem: Hashable {
     }
 }
 
-/// How the library computes a convolution.
+/// How a convolution is computed: by the library, or by our own kernels.
 enum ConvolutionAlgorithm: String, CaseIterable {
     case direct, winograd
+    case winogradTiles = "apus-winograd-tiles"
+    case winogradChannels = "apus-winograd-channels"
 
-    var kind: dnnl_alg_kind_t {
+    /// The library's name; nil for our own.
+    var kind: dnnl_alg_kind_t? {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
+        case .winogradTiles, .winogradChannels: nil
         }
     }
 
-    /// Algorithms worth asking the library for, the most exact first.
+    /// How our own kernels share out the work; nil for the library.
+    var split: WinogradStep.Split? {
+        switch self {
+        case .direct, .winograd: nil
+        case .winogradTiles: .tiles
+        case .winogradChannels: .channels
+        }
+    }
+
+    /// Algorithms worth trying, the most exact first.
     static func candidates(_ problem: ConvolutionProblem) -> [ConvolutionAlgorithm] {
         let window = problem.window
         let fits =
             window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
             && problem.groups == 1
-        return fits ? [.direct, .winograd] : [.direct]
+        guard fits else { return [.direct] }
+        guard WinogradStep.supports(problem) else { return [.direct, .winograd] }
+        // All transformed tiles at once have to fit into memory, and should into the cache.
+        let tiles = problem.output[0] * problem.output[2] * problem.output[3] / 16
+        let isSmall = tiles * max(problem.input[1], problem.output[1]) <= 1 << 18
+        return [.direct, .winograd, .winogradTiles] + (isSmall ? [.winogradChannels] : [])
     }
 }
 
@@ -93,6 +111,9 @@ final class ConvolutionStep: Step {
         _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm, _ operands: Operands,
         _ library: Library, fold: (() -> Void)? = nil
     ) throws {
+        guard let kind = algorithm.kind else {
+            throw EngineError(description: "oneDNN has no \(algorithm.rawValue)")
+        }
         self.fold = fold
         let w = problem.window
         let padding = WeightPadding(problem, operands.weights)
@@ -107,7 +128,7 @@ final class ConvolutionStep: Step {
         pass = problem.pass
         var description: dnnl_primitive_desc_t?
         let status = apus_convolution_pd(
-            &description, library.engine, problem.pass.shim, problem.inference, algorithm.kind,
+            &description, library.engine, problem.pass.shim, problem.inference, kind,
             source.handle, free.handle, bias?.handle, target.handle,
             [Int64(w.stride.height), Int64(w.stride.width)],
             [Int64(w.dilation.height - 1), Int64(w.dilation.width - 1)],

@@ -2,7 +2,7 @@ import ApusGraph
 import ApusTensor
 
 extension StepBuilder {
-    /// The fastest of what the library offers for the node's problem.
+    /// The fastest of what the library and our kernels offer for the node's problem.
     func convolution(_ node: Node) throws -> any Step {
         let (problem, operands) = convolutionProblem(node)
         return try fastest(problem, operands)
@@ -12,10 +12,10 @@ extension StepBuilder {
     func fastest(
         _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands,
         fold: (() -> Void)? = nil
-    ) throws -> ConvolutionStep {
+    ) throws -> any Step {
         let candidates = ConvolutionAlgorithm.candidates(problem)
         guard candidates.count > 1 else {
-            return try ConvolutionStep(problem, candidates[0], operands, library, fold: fold)
+            return try step(problem, candidates[0], operands, fold: fold)
         }
         let chosen = tuner.choose(
             problem.key, candidates.map(\.rawValue), isWorthTiming: problem.isWorthTiming
@@ -24,12 +24,22 @@ extension StepBuilder {
         }
         let algorithm = chosen.flatMap(ConvolutionAlgorithm.init) ?? .direct
         do {
-            return try ConvolutionStep(problem, algorithm, operands, library, fold: fold)
+            return try step(problem, algorithm, operands, fold: fold)
         } catch  where algorithm != .direct {
             // A choice made on another machine, whose library offers more.
             tuner.replace(problem.key, by: ConvolutionAlgorithm.direct.rawValue)
-            return try ConvolutionStep(problem, .direct, operands, library, fold: fold)
+            return try step(problem, .direct, operands, fold: fold)
         }
+    }
+
+    private func step(
+        _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm,
+        _ operands: ConvolutionStep.Operands, fold: (() -> Void)? = nil
+    ) throws -> any Step {
+        if let split = algorithm.split {
+            return WinogradStep(problem, split, operands, team, fold: fold)
+        }
+        return try ConvolutionStep(problem, algorithm, operands, library, fold: fold)
     }
 
     /// Times a candidate on the session's own memory; nil if it cannot be used.
@@ -37,7 +47,7 @@ extension StepBuilder {
         _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm,
         _ operands: ConvolutionStep.Operands
     ) -> Double? {
-        guard let step = try? ConvolutionStep(problem, algorithm, operands, library) else {
+        guard let step = try? step(problem, algorithm, operands) else {
             return nil
         }
         // A scalar reference path is never worth timing beside another.

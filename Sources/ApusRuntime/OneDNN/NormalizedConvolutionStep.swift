@@ -39,11 +39,11 @@ extension StepBuilder {
 
 /// Puts the residual where the convolution is added to it: the plan could not let them share.
 private final class CopyFirst: Step {
-    private let step: ConvolutionStep
+    private let step: any Step
     private let copy: () -> Void
 
     init(
-        _ step: ConvolutionStep, from: UnsafeMutablePointer<Float>,
+        _ step: any Step, from: UnsafeMutablePointer<Float>,
         to: UnsafeMutablePointer<Float>, count: Int, _ team: Team
     ) {
         self.step = step

@@ -103,6 +103,8 @@ void apus_winograd_weights(const apus_winograd *w, const float *weights, float *
 // By tiles: a thread does some tiles, `stride` of them at a time, with all channels. The scratch memory
 // (in floats, aligned to 64 bytes as all buffers but images and weights) is that of one thread.
 long apus_winograd_scratch(const apus_winograd *w, long stride);
+/// A number of tiles that suits the caches.
+long apus_winograd_stride(const apus_winograd *w);
 /// y = x * weights + bias (may be null) for tiles begin..<end.
 void apus_winograd_by_tiles(const apus_winograd *w, const void *x, const float *u, const float *bias, void *y, float *scratch, long stride, long begin, long end);
 /// s = the transformed weight gradient of tiles begin..<end.
