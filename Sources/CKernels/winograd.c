@@ -15,7 +15,7 @@
 // Called on machines with AVX-512 only; elsewhere the compiler makes what it can of the vectors.
 #if defined(__x86_64__)
 // Without a minimal width clang would split the vectors in two.
-#define WIDE __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define WIDE __attribute__((target("arch=x86-64-v4,prfchw"), min_vector_width(512)))
 #else
 #define WIDE
 #endif
@@ -359,6 +359,48 @@ static WIDE void correlate_tiles(
 
 // ---- Images of many tiles: chunks of tiles, all channels ----
 
+/// Where fetching an image has come to. The transforms wait for memory and the products do not: what a
+/// transform will need is fetched while products are made.
+typedef struct {
+    const char *image;
+    long blocks, height, width, row, column, count;
+} Fetch;
+
+static Fetch fetch_from(
+    const apus_winograd *w, const void *image, long channels, long height, long width, long tile,
+    long count) {
+    const long across = (w->outputWidth + 3) / 4, down = (w->outputHeight + 3) / 4;
+    const long blocks = BLOCKS(channels), pixel = w->type == apus_bfloat16 ? 32 : 64;
+    return (Fetch){ (const char *)image + tile / (across * down) * blocks * height * width * pixel,
+                    blocks, height, width, tile / across % down * 4, tile % across * 4, count };
+}
+
+/// Begins to fetch part `part` of 36 of the tiles.
+WIDE_INLINE void fetch(const apus_winograd *w, Fetch *f, long part, const bool writes) {
+    const long pixel = w->type == apus_bfloat16 ? 32 : 64;
+    const long plane = f->height * f->width * pixel, line = f->width * pixel;
+    for (long n = f->count * (part + 1) / 36 - f->count * part / 36; n > 0; n--) {
+        const char *p = f->image + f->row * line + f->column * pixel;
+        for (long block = 0; block < f->blocks; block++, p += plane)
+            UNROLL for (long i = 0; i < 4; i++)
+                for (long j = 0; j < 4 * pixel; j += 64) {
+                    // What lies outside of the image is of no use but does no harm.
+                    if (writes) __builtin_prefetch(p + i * line + j, 1, 2);
+                    else __builtin_prefetch(p + i * line + j, 0, 2);
+                }
+        f->column += 4;
+        if (f->column < w->outputWidth) continue;
+        f->column = 0;
+        f->row += 4;
+        if (f->row < w->outputHeight) continue;
+        f->row = 0;
+        f->image += f->blocks * plane;
+    }
+}
+
+static WIDE void fetch_for_reading(const apus_winograd *w, Fetch *f, long part) { fetch(w, f, part, false); }
+static WIDE void fetch_for_writing(const apus_winograd *w, Fetch *f, long part) { fetch(w, f, part, true); }
+
 static void input(
     const apus_winograd *w, const void *x, Products v, long first, long count, long begin, long end) {
     if (w->type == apus_bfloat16) transform_input_bf16(w, x, v, first, count, begin, end);
@@ -402,8 +444,14 @@ void apus_winograd_by_tiles(
     const Products m = PRODUCTS(scratch + 36 * v.position, outputs, stride);
     for (long first = begin; first < end; first += stride) {
         const long count = end - first < stride ? end - first : stride;
+        const long next = first + stride, ahead = end - next < stride ? end - next : stride;
+        Fetch source = fetch_from(w, x, channels, w->inputHeight, w->inputWidth, next, ahead);
+        Fetch target = fetch_from(
+            w, y, w->outputChannels, w->outputHeight, w->outputWidth, first, count);
         input(w, x, v, first, count, 0, inputs);
-        for (long p = 0; p < 36; p++)
+        for (long p = 0; p < 36; p++) {
+            fetch_for_reading(w, &source, p);
+            fetch_for_writing(w, &target, p);
             for (long pair = 0; 2 * pair < outputs; pair++) {
                 const long width = PAIR_LANES(w, pair);
                 multiply_tiles(
@@ -411,6 +459,7 @@ void apus_winograd_by_tiles(
                     u + (pair * 36 * 32 + p * width) * channels,
                     m.base + p * m.position + 2 * pair * m.block, m.block, count);
             }
+        }
         output(w, m, bias, y, first, count, 0, outputs);
     }
 }
@@ -423,9 +472,15 @@ void apus_winograd_weight_gradient_by_tiles(
     const Products d = PRODUCTS(scratch + 36 * v.position, outputs, stride);
     for (long first = begin; first < end; first += stride) {
         const long count = end - first < stride ? end - first : stride;
+        const long next = first + stride, ahead = end - next < stride ? end - next : stride;
+        Fetch source = fetch_from(w, x, channels, w->inputHeight, w->inputWidth, next, ahead);
+        Fetch target = fetch_from(
+            w, dy, w->outputChannels, w->outputHeight, w->outputWidth, next, ahead);
         input(w, x, v, first, count, 0, inputs);
         gradient(w, dy, d, first, count, 0, outputs);
-        for (long p = 0; p < 36; p++)
+        for (long p = 0; p < 36; p++) {
+            fetch_for_reading(w, &source, p);
+            fetch_for_reading(w, &target, p);
             for (long pair = 0; 2 * pair < outputs; pair++) {
                 const long width = PAIR_LANES(w, pair);
                 float *sums = s + (pair * 36 * 32 + p * width) * inputs * 16;
@@ -435,6 +490,7 @@ void apus_winograd_weight_gradient_by_tiles(
                         d.base + p * d.position + 2 * pair * d.block, d.block,
                         sums + block * 16 * width, count, first > begin);
             }
+        }
     }
 }
 
