@@ -179,13 +179,18 @@ long apus_winograd_pairs(const apus_winograd *w) { return (BLOCKS(w->outputChann
 /// Lanes of a pair of output blocks: 32, or 16 of an odd last one.
 #define PAIR_LANES(w, pair) (2 * (pair) + 1 < BLOCKS((w)->outputChannels) ? 32 : 16)
 
+/// Floats between positions, an odd number of cache lines as well, and from pair to pair.
+#define PAIR_POSITION(width, channels) (((width) / 16 * (channels) | 1) * 16)
+#define PAIR(channels) (36 * PAIR_POSITION(32, channels))
+
 long apus_winograd_weight_count(const apus_winograd *w) {
-    return 36 * BLOCKS(w->outputChannels) * 16 * BLOCKS(w->inputChannels) * 16;
+    return apus_winograd_pairs(w) * PAIR(BLOCKS(w->inputChannels) * 16);
 }
 
 /// U = G g G^T of one pair of output blocks: u[36][input channel][lane].
 static WIDE void transform_weights(const apus_winograd *w, const float *weights, float *u, long pair) {
     const long channels = w->inputChannels, width = PAIR_LANES(w, pair);
+    const long position = PAIR_POSITION(width, channels);
     // A gradient's output channels are the weights' input channels.
     const long outer = w->transposes ? 9 : 9 * channels;
     const long inner = w->transposes ? 9 * w->outputChannels : 9;
@@ -212,7 +217,7 @@ static WIDE void transform_weights(const apus_winograd *w, const float *weights,
             UNROLL for (int i = 0; i < 6; i++) {
                 V e[6];
                 weight_row(t[i], e);
-                UNROLL for (int j = 0; j < 6; j++) *(V *)(out + (6 * i + j) * channels * width) = e[j];
+                UNROLL for (int j = 0; j < 6; j++) *(V *)(out + (6 * i + j) * position) = e[j];
             }
         }
     }
@@ -221,7 +226,7 @@ static WIDE void transform_weights(const apus_winograd *w, const float *weights,
 void apus_winograd_weights(
     const apus_winograd *w, const float *weights, float *u, long begin, long end) {
     for (long pair = begin; pair < end; pair++)
-        transform_weights(w, weights, u + pair * 36 * 32 * w->inputChannels, pair);
+        transform_weights(w, weights, u + pair * PAIR(w->inputChannels), pair);
 }
 
 /// Weight gradients G^T s G of a pair of output blocks and some input channels, where s[36][input
@@ -264,7 +269,7 @@ void apus_winograd_weight_gradient_finish(
     const long channels = BLOCKS(w->inputChannels) * 16;
     for (long pair = begin; pair < end; pair++)
         transform_weight_gradient(
-            w, s + pair * 36 * 32 * channels, PAIR_LANES(w, pair) * channels, parts,
+            w, s + pair * PAIR(channels), PAIR_POSITION(PAIR_LANES(w, pair), channels), parts,
             apus_winograd_weight_count(w), weights, pair, 0, w->inputChannels);
 }
 
@@ -456,7 +461,7 @@ void apus_winograd_by_tiles(
                 const long width = PAIR_LANES(w, pair);
                 multiply_tiles(
                     channels, width, v.base + p * v.position, v.block,
-                    u + (pair * 36 * 32 + p * width) * channels,
+                    u + pair * PAIR(channels) + p * PAIR_POSITION(width, channels),
                     m.base + p * m.position + 2 * pair * m.block, m.block, count);
             }
         }
@@ -483,7 +488,8 @@ void apus_winograd_weight_gradient_by_tiles(
             fetch_for_reading(w, &target, p);
             for (long pair = 0; 2 * pair < outputs; pair++) {
                 const long width = PAIR_LANES(w, pair);
-                float *sums = s + (pair * 36 * 32 + p * width) * inputs * 16;
+                float *sums =
+                    s + pair * PAIR(inputs * 16) + p * PAIR_POSITION(width, inputs * 16);
                 for (long block = 0; block < inputs; block++)
                     correlate_tiles(
                         LANES(channels, block), width, v.base + p * v.position + block * v.block,
@@ -510,7 +516,7 @@ void apus_winograd_input(const apus_winograd *w, const void *x, float *v, long b
 
 long apus_winograd_pair_scratch(const apus_winograd *w) {
     const long channels = w->inputChannels > 16 ? w->inputChannels : 16;
-    return 36 * 32 * channels + 36 * POSITION(2, apus_winograd_tiles(w));
+    return PAIR(channels) + 36 * POSITION(2, apus_winograd_tiles(w));
 }
 
 void apus_winograd_by_pairs(
@@ -522,11 +528,12 @@ void apus_winograd_by_pairs(
     float *own = scratch + 36 * m.position;
     for (long pair = begin; pair < end; pair++) {
         const long width = PAIR_LANES(w, pair);
-        const float *known = u ? u + pair * 36 * 32 * channels : own;
+        const float *known = u ? u + pair * PAIR(channels) : own;
+        const long position = PAIR_POSITION(width, channels);
         if (!u) transform_weights(w, weights, own, pair);
         for (long p = 0; p < 36; p++)
             multiply_tiles(
-                channels, width, in.base + p * in.position, in.block, known + p * width * channels,
+                channels, width, in.base + p * in.position, in.block, known + p * position,
                 m.base + p * m.position, m.block, tiles);
         output(w, m, bias, y, 0, tiles, 2 * pair, 2 * pair + width / 16);
     }
@@ -547,9 +554,9 @@ void apus_winograd_weight_gradient_by_pairs(
             for (long p = 0; p < 36; p++)
                 correlate_tiles(
                     lanes, width, in.base + p * in.position + block * in.block,
-                    d.base + p * d.position, d.block, sums + p * 16 * width, tiles, false);
+                    d.base + p * d.position, d.block, sums + p * PAIR_POSITION(width, 16), tiles, false);
             transform_weight_gradient(
-                w, sums, 16 * width, 1, 0, weights, pair, block * 16, lanes);
+                w, sums, PAIR_POSITION(width, 16), 1, 0, weights, pair, block * 16, lanes);
         }
     }
 }
