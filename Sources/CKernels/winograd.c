@@ -430,11 +430,13 @@ long apus_winograd_tiles(const apus_winograd *w) {
 }
 
 long apus_winograd_stride(const apus_winograd *w) {
-    // Weights that do not fit into the second-level cache are read anew for every chunk: large chunks.
-    // Else the chunk itself should stay in that cache.
-    if (apus_winograd_weight_count(w) > 1 << 18) return 96;
-    const long fits = (112 << 10) / (36 * 16 * (BLOCKS(w->inputChannels) + BLOCKS(w->outputChannels)));
-    return fits < 24 ? 24 : fits > 96 ? 96 : fits / 12 * 12;
+    // Weights that do not fit into the second-level cache are read anew for every chunk, from the third
+    // or from memory: larger chunks. Else the chunk itself should stay in that cache.
+    const long weights = apus_winograd_weight_count(w) * (long)sizeof(float);
+    if (weights > 16 << 20) return 96;
+    if (weights > 1 << 20) return 48;
+    const long fits = (64 << 10) / (36 * 16 * (BLOCKS(w->inputChannels) + BLOCKS(w->outputChannels)));
+    return fits < 24 ? 24 : fits / 12 * 12;
 }
 
 long apus_winograd_scratch(const apus_winograd *w, long stride) {

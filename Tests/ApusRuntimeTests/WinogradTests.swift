@@ -6,15 +6,26 @@ import Testing
 
 /// Our own Winograd convolutions, by the engine and by themselves.
 @Suite(.enabled(if: Machine.hasAVX512)) struct WinogradTests {
-    private static let algorithms = ["apus-winograd-tiles", "apus-winograd-channels"]
+    private typealias Problem = (input: Shape, outputs: Int, padding: Edges)
 
-    @Test(arguments: WinogradTests.algorithms, [1, 2, 3])
-    func engine(algorithm: String, threads: Int) throws {
-        for (input, outputs, padding) in [
-            ([2, 16, 13, 15] as Shape, 32, Edges(1)), ([3, 20, 9, 8], 17, Edges(0)),
-            ([2, 40, 5, 4], 48, Edges(top: 0, left: 1, bottom: 2, right: 1)),
-            ([1, 3, 12, 40], 16, Edges(top: 1, left: 2, bottom: 0, right: 2)),
-        ] {
+    @Test(arguments: [1, 2, 3]) func byTiles(threads: Int) throws {
+        try check(
+            "apus-winograd-tiles", threads,
+            [
+                ([2, 16, 13, 15], 32, Edges(1)), ([3, 20, 9, 8], 17, Edges(0)),
+                ([2, 40, 5, 4], 48, Edges(top: 0, left: 1, bottom: 2, right: 1)),
+                ([1, 3, 12, 40], 16, Edges(top: 1, left: 2, bottom: 0, right: 2)),
+            ])
+    }
+
+    @Test(arguments: [1, 2, 3]) func byChannels(threads: Int) throws {
+        try check(
+            "apus-winograd-channels", threads,
+            [([2, 128, 5, 6], 130, Edges(1)), ([1, 137, 4, 9], 128, Edges(0))])
+    }
+
+    private func check(_ algorithm: String, _ threads: Int, _ problems: [Problem]) throws {
+        for (input, outputs, padding) in problems {
             let example = GradientCase("winograd") { net in
                 let x = try net.blocked(try net.parameter("x", input))
                 let bound = (3 / Double(9 * input[1])).squareRoot()

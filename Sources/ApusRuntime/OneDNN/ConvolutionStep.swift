@@ -72,10 +72,12 @@ enum ConvolutionAlgorithm: String, CaseIterable {
             && problem.groups == 1
         guard fits else { return [.direct] }
         guard WinogradStep.supports(problem) else { return [.direct, .winograd] }
-        // All transformed tiles at once have to fit into memory, and should into the cache.
+        // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
+        // at once.
+        let (inputs, outputs) = (problem.input[1], problem.output[1])
         let tiles = problem.output[0] * problem.output[2] * problem.output[3] / 16
-        let isSmall = tiles * max(problem.input[1], problem.output[1]) <= 1 << 18
-        return [.direct, .winograd, .winogradTiles] + (isSmall ? [.winogradChannels] : [])
+        let isDeep = inputs * outputs >= 1 << 14 && tiles * max(inputs, outputs) <= 1 << 18
+        return [.direct, .winograd, .winogradTiles] + (isDeep ? [.winogradChannels] : [])
     }
 }
 
