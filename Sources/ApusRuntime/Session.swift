@@ -32,7 +32,7 @@ public final class Session {
     public let parameters: ParameterStore
     /// The algorithm of every convolution that had a choice, by problem: what a checkpoint stores.
     public let choices: [String: String]
-    /// What runs on the library: layer path, operation and the library's name of the kernel.
+    /// What runs on the library or our convolutions: layer path, operation and name of the kernel.
     public let implementations: [(path: String, operation: String, kernel: String)]
     /// Bytes of the arena and of the kernels' scratch memory, without the parameters.
     public let workspaceBytes: Int
@@ -80,7 +80,8 @@ public final class Session {
         let team = Team(threads: max(1, configuration.threads))
         let arena = Arena.largePages(count: program.plan.arenaCount)
         let machine =
-            "oneDNN \(Machine.libraryVersion), \(Machine.processor), \(team.threads) threads:"
+            "oneDNN \(Machine.libraryVersion), kernels \(Tuner.kernels), "
+            + "\(Machine.processor), \(team.threads) threads:"
         let tuner = Tuner(
             machine: machine, given: configuration.choices,
             file: configuration.usesTunerCache && configuration.tunes ? Tuner.cacheFile : nil,

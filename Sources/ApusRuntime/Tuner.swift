@@ -6,6 +6,9 @@ import Foundation
 /// same bits), from the cache file, and from timing. The cache belongs to one library version, CPU
 /// and number of threads.
 package final class Tuner {
+    /// The version of our own kernels: timings of others say nothing about these.
+    static let kernels = 2
+
     /// Choices of this session by problem, to store with a checkpoint.
     package private(set) var used: [String: String] = [:]
     /// Runs once, before anything is timed.

@@ -45,17 +45,19 @@ struct ConvolutionProblem: Hashable {
     }
 }
 
-/// How a convolution is computed.
+/// How a convolution is computed: by the library, or by our own kernels.
 enum ConvolutionAlgorithm: String, CaseIterable {
     case direct, winograd
     case depthwise = "apus-depthwise"
+    case winogradTiles = "apus-winograd-tiles"
+    case winogradChannels = "apus-winograd-channels"
 
     /// The library's name; nil for what is our own.
     var kind: dnnl_alg_kind_t? {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
-        case .depthwise: nil
+        case .depthwise, .winogradTiles, .winogradChannels: nil
         }
     }
 
@@ -65,8 +67,18 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         let window = problem.window
         let fits =
             window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
-            && problem.groups == 1 && problem.type == .float32
-        return fits ? [.direct, .winograd] : [.direct]
+            && problem.groups == 1
+        guard fits else { return [.direct] }
+        // The library has Winograd's algorithm for 32-bit floats only.
+        let library: [ConvolutionAlgorithm] =
+            problem.type == .float32 ? [.direct, .winograd] : [.direct]
+        guard WinogradStep.supports(problem) else { return library }
+        // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
+        // at once.
+        let (inputs, outputs) = (problem.input[1], problem.output[1])
+        let tiles = problem.output[0] * problem.output[2] * problem.output[3] / 16
+        let isDeep = inputs * outputs >= 1 << 14 && tiles * max(inputs, outputs) <= 1 << 18
+        return library + [.winogradTiles] + (isDeep ? [.winogradChannels] : [])
     }
 }
 

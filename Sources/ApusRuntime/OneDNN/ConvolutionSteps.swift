@@ -2,7 +2,7 @@ import ApusGraph
 import ApusTensor
 
 extension StepBuilder {
-    /// The fastest of what there is for the node's problem.
+    /// The fastest of what the library and our kernels offer for the node's problem.
     func convolution(_ node: Node) throws -> any Step {
         let (problem, operands) = convolutionProblem(node)
         return try fastest(problem, operands)
@@ -38,9 +38,12 @@ extension StepBuilder {
     ) throws -> any Step {
         switch algorithm {
         case .direct, .winograd:
-            try ConvolutionStep(problem, algorithm, operands, library, fold: fold)
+            return try ConvolutionStep(problem, algorithm, operands, library, fold: fold)
         case .depthwise:
-            DepthwiseStep(problem, operands, team, fold: fold)
+            return DepthwiseStep(problem, operands, team, fold: fold)
+        case .winogradTiles, .winogradChannels:
+            let split = algorithm == .winogradTiles ? WinogradStep.Split.tiles : .channels
+            return WinogradStep(problem, split, operands, team, fold: fold)
         }
     }
 

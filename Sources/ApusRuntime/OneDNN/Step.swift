@@ -12,7 +12,7 @@ struct RunContext {
 protocol Step: AnyObject {
     /// Scratch memory the step uses while it runs; all steps share one block.
     var scratchBytes: Int { get }
-    /// The library's name of the kernel; nil for our own.
+    /// The name of the kernel: the library's, or that of our convolutions; nil for our other ones.
     var implementation: String? { get }
     func bind(scratch: UnsafeMutableRawPointer) throws
     func run(_ context: RunContext)

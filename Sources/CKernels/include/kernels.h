@@ -133,6 +133,52 @@ void apus_depthwise_collect(
     long block, const float *partial, float *dw, float *dbias, long channels, long taps, long chunks,
     long channelBlocks, long begin, long end);
 
+// ---- Winograd convolution: 3x3, stride 1, images in blocks of 16, for machines with AVX-512 ----
+
+/// One convolution. The bottom and right padding follow from the sizes; all paddings are 0 to 2.
+typedef struct {
+    /// Of the images; all else is in 32-bit floats.
+    apus_type type;
+    long batch;
+    long inputChannels, inputHeight, inputWidth;
+    long outputChannels, outputHeight, outputWidth;
+    long padTop, padLeft;
+    /// The input gradient of a convolution, as a convolution: weights are transposed and turned.
+    bool transposes;
+    /// The result is added to what the output holds; max(0, .) is applied last.
+    bool adds, rectifies;
+} apus_winograd;
+
+/// Tiles of 4x4 pixels of output, of all images.
+long apus_winograd_tiles(const apus_winograd *w);
+/// Pairs of blocks of output channels.
+long apus_winograd_pairs(const apus_winograd *w);
+/// Floats of transformed weights, and of the transformed gradient of weights.
+long apus_winograd_weight_count(const apus_winograd *w);
+/// Transforms weights (OIHW) for pairs begin..<end.
+void apus_winograd_weights(const apus_winograd *w, const float *weights, float *u, long begin, long end);
+
+// By tiles: a thread does some tiles, `stride` of them at a time, with all channels. The scratch memory
+// (in floats, aligned to 64 bytes as all buffers but images and weights) is that of one thread.
+long apus_winograd_scratch(const apus_winograd *w, long stride);
+/// A number of tiles that suits the caches.
+long apus_winograd_stride(const apus_winograd *w);
+/// y = x * weights + bias (may be null) for tiles begin..<end.
+void apus_winograd_by_tiles(const apus_winograd *w, const void *x, const float *u, const float *bias, void *y, float *scratch, long stride, long begin, long end);
+/// s = the transformed weight gradient of tiles begin..<end.
+void apus_winograd_weight_gradient_by_tiles(const apus_winograd *w, const void *x, const void *dy, float *s, float *scratch, long stride, long begin, long end);
+/// The weight gradient of pairs begin..<end, from the sum of `parts` consecutive s.
+void apus_winograd_weight_gradient_finish(const apus_winograd *w, const float *s, long parts, float *weights, long begin, long end);
+
+// By pairs: the input of all tiles is transformed first; then a thread does some output channels.
+long apus_winograd_input_count(const apus_winograd *w);
+/// v = the transformed input of channel blocks begin..<end.
+void apus_winograd_input(const apus_winograd *w, const void *x, float *v, long begin, long end);
+long apus_winograd_pair_scratch(const apus_winograd *w);
+/// y of pairs begin..<end; the weights are transformed on the way if u is null.
+void apus_winograd_by_pairs(const apus_winograd *w, const float *v, const float *weights, const float *u, const float *bias, void *y, float *scratch, long begin, long end);
+void apus_winograd_weight_gradient_by_pairs(const apus_winograd *w, const float *v, const void *dy, float *weights, float *scratch, long begin, long end);
+
 // ---- Kernels on flat arrays ----
 void apus_add(apus_type t, const void *a, const void *b, void *y, long begin, long end);
 void apus_multiply(apus_type t, const void *x, float factor, void *y, long begin, long end);

@@ -1,0 +1,180 @@
+import ApusGraph
+import ApusTensor
+import CKernels
+
+/// One pass of a 3x3 convolution by our own kernels (see `winograd.c`).
+final class WinogradStep: Step {
+    /// What the threads share out.
+    enum Split {
+        /// Tiles of the images: for many of them. Weight gradients are summed over the threads.
+        case tiles
+        /// Output channels: for few tiles and many channels.
+        case channels
+    }
+
+    let implementation: String?
+    private var geometry: apus_winograd
+    private let pass: ConvolutionProblem.Pass
+    private let split: Split
+    private let operands: ConvolutionStep.Operands
+    private let team: Team
+    private let fold: (() -> Void)?
+    /// Tiles that a thread does at a time.
+    private let stride: Int
+    /// Inference keeps the transformed weights and renews them when the parameters change.
+    private var cachedWeights: Arena?
+    private var cachedVersion = -1
+    private var scratch: UnsafeMutablePointer<Float>?
+
+    /// Whether the kernels can do it here.
+    static func supports(_ problem: ConvolutionProblem) -> Bool {
+        let (w, p) = (problem.window, problem.window.padding)
+        return Machine.hasAVX512
+            && problem.inputLayout == .blocked(16) && problem.outputLayout == .blocked(16)
+            && w.kernel == Size(3) && w.stride == Size(1) && w.dilation == Size(1)
+            && problem.groups == 1 && (problem.activation == nil || problem.rectifies)
+            && [p.top, p.left, p.bottom, p.right].allSatisfy { (0...2).contains($0) }
+            && !(problem.pass == .weightGradient && problem.bias)
+    }
+
+    /// `fold` renews the operands' weights when the parameters have changed.
+    init(
+        _ problem: ConvolutionProblem, _ split: Split, _ operands: ConvolutionStep.Operands,
+        _ team: Team, fold: (() -> Void)? = nil
+    ) {
+        precondition(WinogradStep.supports(problem), "no Winograd convolution for \(problem.key)")
+        let padding = problem.window.padding
+        // The input gradient is a convolution of the output's gradient.
+        let turns = problem.pass == .inputGradient
+        let (source, target) =
+            turns ? (problem.output, problem.input) : (problem.input, problem.output)
+        geometry = apus_winograd(
+            type: problem.type.kernel, batch: source[0],
+            inputChannels: source[1], inputHeight: source[2], inputWidth: source[3],
+            outputChannels: target[1], outputHeight: target[2], outputWidth: target[3],
+            padTop: turns ? 2 - padding.top : padding.top,
+            padLeft: turns ? 2 - padding.left : padding.left,
+            transposes: turns, adds: problem.adds, rectifies: problem.rectifies)
+        implementation = split == .tiles ? "apus_wino:tiles" : "apus_wino:channels"
+        pass = problem.pass
+        self.split = split
+        self.operands = operands
+        self.team = team
+        self.fold = fold
+        let share = (apus_winograd_tiles(&geometry) + team.threads - 1) / team.threads
+        stride = min(apus_winograd_stride(&geometry), share)
+        if problem.inference, problem.pass == .forward {
+            cachedWeights = .largePages(count: apus_winograd_weight_count(&geometry))
+        }
+    }
+
+    /// Floats that all threads share: transformed weights, their gradients' sums or inputs.
+    private var sharedCount: Int {
+        let weights = apus_winograd_weight_count(&geometry)
+        switch split {
+        case .channels: return apus_winograd_input_count(&geometry)
+        case .tiles where pass == .weightGradient: return weights * team.threads
+        case .tiles: return cachedWeights == nil ? weights : 0
+        }
+    }
+
+    private var threadCount: Int {
+        switch split {
+        case .channels: apus_winograd_pair_scratch(&geometry)
+        case .tiles: apus_winograd_scratch(&geometry, stride)
+        }
+    }
+
+    var scratchBytes: Int {
+        (sharedCount + threadCount * team.threads) * MemoryLayout<Float>.stride
+    }
+
+    func bind(scratch: UnsafeMutableRawPointer) {
+        self.scratch = scratch.assumingMemoryBound(to: Float.self)
+        cachedVersion = -1
+    }
+
+    func run(_ context: RunContext) {
+        guard let scratch else { preconditionFailure("a step ran before it was bound") }
+        if pass == .weightGradient {
+            weightGradient(scratch)
+            return
+        }
+        let isStale = cachedVersion != context.parameterVersion
+        if isStale { fold?() }
+        let (x, y) =
+            pass == .forward
+            ? (operands.input, operands.output) : (operands.output, operands.input)
+        let bias = geometry.transposes ? nil : operands.bias
+        let weights = cachedWeights?.base ?? scratch
+        let needsWeights = cachedWeights == nil ? split == .tiles : isStale
+        cachedVersion = context.parameterVersion
+        if needsWeights {
+            team.split(apus_winograd_pairs(&geometry)) { begin, end in
+                apus_winograd_weights(&geometry, operands.weights, weights, begin, end)
+            }
+        }
+        switch split {
+        case .tiles:
+            forEachThread(apus_winograd_tiles(&geometry), scratch) { _, own, begin, end in
+                apus_winograd_by_tiles(&geometry, x, weights, bias, y, own, stride, begin, end)
+            }
+        case .channels:
+            transformInput(x, scratch)
+            forEachThread(apus_winograd_pairs(&geometry), scratch) { _, own, begin, end in
+                apus_winograd_by_pairs(
+                    &geometry, scratch, operands.weights, cachedWeights?.base, bias, y, own, begin,
+                    end)
+            }
+        }
+    }
+
+    private func weightGradient(_ scratch: UnsafeMutablePointer<Float>) {
+        let (x, dy, weights) = (operands.input, operands.output, operands.weights)
+        switch split {
+        case .tiles:
+            let part = apus_winograd_weight_count(&geometry)
+            let tiles = apus_winograd_tiles(&geometry)
+            forEachThread(tiles, scratch) { member, own, begin, end in
+                apus_winograd_weight_gradient_by_tiles(
+                    &geometry, x, dy, scratch + member * part, own, stride, begin, end)
+            }
+            // With fewer tiles than threads only the first of them have sums.
+            team.split(apus_winograd_pairs(&geometry)) { begin, end in
+                apus_winograd_weight_gradient_finish(
+                    &geometry, scratch, min(team.threads, tiles), weights, begin, end)
+            }
+        case .channels:
+            transformInput(x, scratch)
+            forEachThread(apus_winograd_pairs(&geometry), scratch) { _, own, begin, end in
+                apus_winograd_weight_gradient_by_pairs(
+                    &geometry, scratch, dy, weights, own, begin, end)
+            }
+        }
+    }
+
+    private func transformInput(
+        _ x: UnsafeMutableRawPointer, _ v: UnsafeMutablePointer<Float>
+    ) {
+        team.split((geometry.inputChannels + 15) / 16) { begin, end in
+            apus_winograd_input(&geometry, x, v, begin, end)
+        }
+    }
+
+    /// One contiguous range of 0..<count and scratch of its own for every member; with fewer units
+    /// than threads, for the first of them only.
+    private func forEachThread(
+        _ count: Int, _ scratch: UnsafeMutablePointer<Float>,
+        _ body: (_ member: Int, _ own: UnsafeMutablePointer<Float>, _ begin: Int, _ end: Int) ->
+            Void
+    ) {
+        let (shared, each) = (sharedCount, threadCount)
+        let shares = min(team.threads, count)
+        team.run { member in
+            guard member < shares else { return }
+            body(
+                member, scratch + shared + member * each, count * member / shares,
+                count * (member + 1) / shares)
+        }
+    }
+}
