@@ -67,8 +67,10 @@ public final class Session {
         if !isInference { parameters.allocateGradients() }
         let team = Team(threads: max(1, configuration.threads))
         let arena = Arena.largePages(count: program.plan.arenaCount)
+        // The kernels' number goes up when ours change so much that old timings mislead.
         let machine =
-            "oneDNN \(Machine.libraryVersion), \(Machine.processor), \(team.threads) threads:"
+            "oneDNN \(Machine.libraryVersion), kernels 1, \(Machine.processor), "
+            + "\(team.threads) threads:"
         let tuner = Tuner(
             machine: machine, given: configuration.choices,
             file: configuration.usesTunerCache && configuration.tunes ? Tuner.cacheFile : nil,

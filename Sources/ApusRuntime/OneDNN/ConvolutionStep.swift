@@ -65,7 +65,9 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     }
 
     /// Algorithms worth trying, the most exact first.
-    static func candidates(_ problem: ConvolutionProblem) -> [ConvolutionAlgorithm] {
+    static func candidates(
+        _ problem: ConvolutionProblem, threads: Int
+    ) -> [ConvolutionAlgorithm] {
         let window = problem.window
         let fits =
             window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
@@ -73,11 +75,17 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         guard fits else { return [.direct] }
         guard WinogradStep.supports(problem) else { return [.direct, .winograd] }
         // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
-        // at once.
+        // at once; sharing out tiles keeps a weight gradient of every thread.
         let (inputs, outputs) = (problem.input[1], problem.output[1])
         let tiles = problem.output[0] * problem.output[2] * problem.output[3] / 16
-        let isDeep = inputs * outputs >= 1 << 14 && tiles * max(inputs, outputs) <= 1 << 18
-        return [.direct, .winograd, .winogradTiles] + (isDeep ? [.winogradChannels] : [])
+        var own: [ConvolutionAlgorithm] = []
+        if problem.pass != .weightGradient || inputs * outputs * threads <= 1 << 21 {
+            own.append(.winogradTiles)
+        }
+        if inputs * outputs >= 1 << 14, tiles * max(inputs, outputs) <= 1 << 18 {
+            own.append(.winogradChannels)
+        }
+        return [.direct, .winograd] + own
     }
 }
 
