@@ -194,10 +194,13 @@ static WIDE void transform_weights(const apus_winograd *w, const float *weights,
     // A gradient's output channels are the weights' input channels.
     const long outer = w->transposes ? 9 : 9 * channels;
     const long inner = w->transposes ? 9 * w->outputChannels : 9;
-    for (long half = 0; half < width / 16; half++) {
-        const long block = 2 * pair + half, lanes = LANES(w->outputChannels, block);
-        for (long c = 0; c < channels; c++) {
+    for (long c = 0; c < channels; c++)
+        for (long half = 0; half < width / 16; half++) {
+            const long block = 2 * pair + half, lanes = LANES(w->outputChannels, block);
             const float *k = weights + block * 16 * outer + c * inner;
+            // The input channels of a gradient lie far apart.
+            if (w->transposes)
+                for (long i = 0; i < 9; i++) __builtin_prefetch(k + 8 * inner + 16 * i);
             V g[16];
             if (lanes == 16) {
                 UNROLL for (int lane = 0; lane < 16; lane++) g[lane] = LOAD_KERNEL(k + lane * outer);
@@ -220,7 +223,6 @@ static WIDE void transform_weights(const apus_winograd *w, const float *weights,
                 UNROLL for (int j = 0; j < 6; j++) *(V *)(out + (6 * i + j) * position) = e[j];
             }
         }
-    }
 }
 
 void apus_winograd_weights(

@@ -62,7 +62,9 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     }
 
     /// Algorithms worth trying: the most exact first, of equals the one that is mostly faster.
-    static func candidates(_ problem: ConvolutionProblem) -> [ConvolutionAlgorithm] {
+    static func candidates(
+        _ problem: ConvolutionProblem, threads: Int
+    ) -> [ConvolutionAlgorithm] {
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
         let window = problem.window
         let fits =
@@ -74,11 +76,17 @@ enum ConvolutionAlgorithm: String, CaseIterable {
             problem.type == .float32 ? [.direct, .winograd] : [.direct]
         guard WinogradStep.supports(problem) else { return library }
         // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
-        // at once.
+        // at once; sharing out tiles keeps a weight gradient of every thread.
         let (inputs, outputs) = (problem.input[1], problem.output[1])
         let tiles = problem.output[0] * problem.output[2] * problem.output[3] / 16
-        let isDeep = inputs * outputs >= 1 << 14 && tiles * max(inputs, outputs) <= 1 << 18
-        return library + [.winogradTiles] + (isDeep ? [.winogradChannels] : [])
+        var own: [ConvolutionAlgorithm] = []
+        if problem.pass != .weightGradient || inputs * outputs * threads <= 1 << 21 {
+            own.append(.winogradTiles)
+        }
+        if inputs * outputs >= 1 << 14, tiles * max(inputs, outputs) <= 1 << 18 {
+            own.append(.winogradChannels)
+        }
+        return library + own
     }
 }
 

@@ -13,7 +13,7 @@ extension StepBuilder {
         _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands,
         fold: (() -> Void)? = nil
     ) throws -> any Step {
-        let candidates = ConvolutionAlgorithm.candidates(problem)
+        let candidates = ConvolutionAlgorithm.candidates(problem, threads: team.threads)
         guard candidates.count > 1 else {
             return try step(problem, candidates[0], operands, fold: fold)
         }
