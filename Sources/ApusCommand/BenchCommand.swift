@@ -10,6 +10,18 @@ struct BenchCommand: ParsableCommand {
         subcommands: [BenchTrain.self, BenchInfer.self])
 }
 
+/// What the engine does to be faster, each of which can be left out for comparison.
+enum Optimization: String, ExpressibleByArgument, CaseIterable {
+    /// Normalizations absorb the additions and activations behind them.
+    case fusion
+    /// Convolutions absorb normalizations in use after training.
+    case folding
+    /// Operations overwrite operands nobody reads afterwards.
+    case overwriting
+    /// Algorithms of convolutions are timed against each other; else all are direct.
+    case tuning
+}
+
 /// What both benchmarks take.
 struct BenchOptions: ParsableArguments {
     @Option(help: "The network; `apus models` lists them.")
@@ -29,6 +41,9 @@ struct BenchOptions: ParsableArguments {
 
     @Option(help: "Threads of the engine; all cores by default.")
     var threads: Int?
+
+    @Option(help: "Leave this out, for comparison; repeatable.")
+    var without: [Optimization] = []
 
     @Flag(help: "Compute cheap values again for the gradients: less memory, more time.")
     var recompute = false
@@ -57,6 +72,10 @@ struct BenchOptions: ParsableArguments {
         if let threads { configuration.threads = threads }
         configuration.precision = precision.precision
         configuration.recomputes = recompute
+        configuration.fusesNormalization = !without.contains(.fusion)
+        configuration.foldsNormalization = !without.contains(.folding)
+        configuration.worksInPlace = !without.contains(.overwriting)
+        configuration.tunes = !without.contains(.tuning)
         return configuration
     }
 

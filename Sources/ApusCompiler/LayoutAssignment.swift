@@ -29,6 +29,7 @@ public struct LayoutAssignment {
                 let shape = result.shape(input)
                 guard shape.rank == 4, result.layout(input) == .plain, !keepsPlain,
                     !node.op.readsPlain(position, shape, block)
+                        || needsBlocks(node, graph, result.type(input))
                 else { continue }
                 if blockedCopies[input] == nil {
                     let copy = try result.append(.reorder(layout), [input], path: node.path)[0]
@@ -53,6 +54,13 @@ public struct LayoutAssignment {
                 try result.append(.reorder(.plain), [gradient], path: parameter.name)[0]
         }
         return result
+    }
+
+    /// oneDNN has no fast weight gradient for plain brain floats and output channels that do not fill
+    /// their blocks.
+    private func needsBlocks(_ node: Node, _ graph: Graph, _ type: DataType) -> Bool {
+        guard case .convolutionWeightGradient = node.op, type == .bfloat16 else { return false }
+        return graph.shape(node.outputs[0])[0] % block != 0
     }
 }
 

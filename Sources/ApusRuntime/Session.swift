@@ -20,6 +20,10 @@ public final class Session {
         public var usesTunerCache = true
         /// Whether normalizations absorb the additions and activations behind them.
         public var fusesNormalization = true
+        /// Whether convolutions absorb the normalizations behind them, in sessions without gradients.
+        public var foldsNormalization = true
+        /// Whether operations may overwrite operands nobody reads afterwards.
+        public var worksInPlace = true
         /// The number format of images; `bf16` needs a CPU with instructions for it.
         public var precision = Precision.fp32
         /// Whether a training session computes cheap values again for the gradients instead of keeping
@@ -55,6 +59,8 @@ public final class Session {
     ) throws {
         var options = Program.Options(block: Machine.block)
         options.fusesNormalization = configuration.fusesNormalization
+        options.foldsNormalization = configuration.foldsNormalization
+        options.worksInPlace = configuration.worksInPlace
         options.precision = configuration.precision
         options.recomputes = configuration.recomputes
         let program = try Program(graph, differentiate: differentiate, options: options)

@@ -104,7 +104,7 @@ import Testing
         let source = try Models.named("resnet50").lossGraph(batch: 2)
         let kept = try Program(source, differentiate: true, options: options)
         let again = try Program(source, differentiate: true, options: recomputing)
-        #expect(Double(again.arenaBytes) < 0.52 * Double(kept.arenaBytes))
+        #expect(Double(again.arenaBytes) < 0.6 * Double(kept.arenaBytes))
         // Statistics are updated as often as before.
         func count(_ program: Program, _ matches: (Op) -> Bool) -> Int {
             program.graph.nodes.count { matches($0.op) }

@@ -1,3 +1,4 @@
+import ApusCompiler
 import ApusGraph
 import ApusModels
 import ApusRuntime
@@ -72,23 +73,19 @@ import Testing
 
     private func expectFastKernels(_ network: Network) throws {
         let store = ParameterStore(try network.graph(batch: 1, mode: .training), seed: 0)
-        let training = try Session.training(
-            network, batch: 2, parameters: store, configuration: .direct)
-        let inference = try Session(
-            network.graph(batch: 2, mode: .inference), parameters: store, configuration: .direct)
-        for session in [training, inference] {
-            #expect(!session.implementations.isEmpty)
-            let slow = session.implementations.filter { $0.kernel.hasPrefix("ref") }
-                .map { "\($0.path): \($0.operation) by \($0.kernel)" }
-            // The only ones allowed: EfficientNet has nine.
-            let depthwise = slow.filter {
-                $0.contains(": convolution weight gradient 5x5 ") && $0.contains(" groups ")
-            }
-            #expect(slow.count == depthwise.count, "\(Set(slow).subtracting(depthwise))")
-            if !depthwise.isEmpty {
-                withKnownIssue("oneDNN has no fast weight gradient of depthwise 5x5 convolutions") {
-                    #expect(depthwise.isEmpty)
-                }
+        for precision in Machine.hasBFloat16 ? Precision.allCases : [.fp32] {
+            var configuration = Session.Configuration.direct
+            configuration.precision = precision
+            let training = try Session.training(
+                network, batch: 2, parameters: store, configuration: configuration)
+            let inference = try Session(
+                network.graph(batch: 2, mode: .inference), parameters: store,
+                configuration: configuration)
+            for session in [training, inference] {
+                #expect(!session.implementations.isEmpty)
+                let slow = session.implementations.filter { $0.kernel.hasPrefix("ref") }
+                    .map { "\($0.path): \($0.operation) by \($0.kernel)" }
+                #expect(slow.isEmpty, "\(network.name), \(precision)")
             }
         }
     }
