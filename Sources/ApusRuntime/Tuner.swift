@@ -1,3 +1,5 @@
+import ApusTensor
+import CKernels
 import Foundation
 
 /// Remembers which algorithm is the fastest for each convolution problem.
@@ -7,7 +9,7 @@ import Foundation
 /// and number of threads.
 package final class Tuner {
     /// The version of our own kernels: timings of others say nothing about these.
-    static let kernels = 3
+    static let kernels = 4
 
     /// Choices of this session by problem, to store with a checkpoint.
     package private(set) var used: [String: String] = [:]
@@ -19,6 +21,8 @@ package final class Tuner {
     private let file: URL?
     private let machine: String
     private var isChanged = false
+    /// What fills the caches; given back with the tuner.
+    private var evicting: Arena?
 
     /// - Parameters:
     ///   - machine: library version, CPU and threads: what timings depend on
@@ -76,6 +80,17 @@ package final class Tuner {
             isChanged = true
         }
         return best.0
+    }
+
+    /// Fills the caches with something else. In use a network's weights come from memory: with a batch
+    /// of one an algorithm is judged by how much it reads, which timings of one layer alone would hide.
+    func evictCaches(_ team: Team) {
+        let size = 1 << 24
+        let other = evicting ?? Arena(count: size)
+        evicting = other
+        team.splitArray(size) { begin, end in
+            apus_multiply(apus_float32, other.base, 1, other.base, begin, end)
+        }
     }
 
     /// Takes back a choice that cannot be used here.
