@@ -28,6 +28,7 @@ extension Layout: CustomStringConvertible {
 }
 
 extension Int {
+    /// The quotient by `divisor`, rounded up.
     public func dividedRoundingUp(by divisor: Int) -> Int { (self + divisor - 1) / divisor }
 
     /// The smallest multiple of `divisor` that is not below this number.
