@@ -66,6 +66,9 @@ public struct FolderSource: ImageSource {
     public func image(at index: Int) throws -> Image {
         try decoder.decode(contentsOf: paths[index])
     }
+    public func stored(at index: Int) throws -> StoredImage {
+        .encoded(try FileBytes.read(paths[index]))
+    }
     public func name(of index: Int) -> String { paths[index] }
 
     /// The names of the folders in `directory` that are not hidden, sorted.

@@ -10,8 +10,14 @@ public protocol ImageSource: Sendable {
     func label(at index: Int) -> Int
     /// Reads and decodes an image.
     func image(at index: Int) throws -> Image
+    /// Reads an image without decoding it where it is stored encoded.
+    func stored(at index: Int) throws -> StoredImage
     /// What errors call an image: its file, or the file and the position in it.
     func name(of index: Int) -> String
+}
+
+extension ImageSource {
+    public func stored(at index: Int) throws -> StoredImage { .decoded(try image(at: index)) }
 }
 
 /// Channels, height and width of an image.
