@@ -23,7 +23,9 @@ let package = Package(
         .target(name: "ApusModels", dependencies: ["ApusGraph"]),
         .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
         .target(name: "ApusRuntime", dependencies: ["ApusCompiler", "CDNNL", "CKernels"]),
-        .target(name: "ApusData", dependencies: ["ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),
+        .target(
+            name: "ApusData",
+            dependencies: ["ApusTensor", "CKernels", "CTurboJPEG", "CPNG", "CZlib"]),
         .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
         .target(
             name: "ApusTraining",

@@ -26,6 +26,16 @@ INLINE float exponential(float x) {
     return y.value;
 }
 
+/// log(x) for normal x > 0: exponent * ln(2) + 2 atanh((m - 1) / (m + 1)) with m in 0.7...1.42.
+INLINE float logarithm(float x) {
+    union { float value; int32_t bits; } m = {x};
+    int32_t exponent = (m.bits - 0x3F3504F3) >> 23;
+    m.bits -= exponent * 0x800000;
+    float s = (m.value - 1) / (m.value + 1), t = s * s;
+    float series = 1 + t * (0.333333333f + t * (0.2f + t * (0.142857143f + t * 0.111111111f)));
+    return 2 * s * series + (float)exponent * 0.693147181f;
+}
+
 INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
 /// Near zero 1 - 2 / (e^2x + 1) loses digits; the odd series keeps them.

@@ -55,6 +55,53 @@ import Testing
         #expect(try all(loader(other)) != results[0])
     }
 
+    @Test(arguments: Views.names) func viewsDoNotDependOnTheWorkers(name: String) throws {
+        let views = try Views.named(name)
+        var results: [[Batch]] = []
+        for workers in [1, 2, 7] {
+            let options = LoaderOptions(
+                batchSize: 20, dropsLast: false, seed: 4, endEpoch: 2, workers: workers)
+            results.append(
+                try all(
+                    Loader(
+                        source: Pictures(count: 103), preprocessing: .cifar, views: views,
+                        options: options)))
+        }
+        #expect(results[0] == results[1])
+        #expect(results[0] == results[2])
+        let batch = results[0][5]
+        #expect(batch.views == views.count && batch.labels.count == 3)
+        #expect(batch.images.shape == [3 * views.count, 3, 12, 10])
+        let images = stride(from: 0, to: batch.images.elements.count, by: 360).map {
+            Array(batch.images.elements[$0..<($0 + 360)])
+        }
+        #expect(Set(images).count == 3 * views.count)
+        #expect(images.joined().allSatisfy { $0.isFinite })
+    }
+
+    /// The place of a view in the batch, and that it depends on nothing but its own key.
+    @Test func viewsLieBehindEachOther() throws {
+        let plain = Augmentation()
+        let options = LoaderOptions(batchSize: 20, seed: 4, endEpoch: 1)
+        func images(_ views: [Augmentation]) throws -> [Float] {
+            let loader = try Loader(
+                source: Pictures(count: 103), preprocessing: .cifar, views: views,
+                options: options)
+            return try #require(try loader.next()).images.elements
+        }
+        let first = try images([.cropAndFlip])
+        let both = try images([.cropAndFlip, plain])
+        let reversed = try images([plain, .cropAndFlip])
+        let count = first.count
+        #expect(Array(both[..<count]) == first)
+        let plainly = try images([plain])
+        #expect(Array(both[count...]) == plainly)
+        #expect(Array(reversed[count...]) != first)
+        let twice = try images([.cropAndFlip, .cropAndFlip])
+        #expect(twice[count...] == reversed[count...])
+        _ = dataError(naming: "views") { _ = try images([]) }
+    }
+
     @Test func resumesInTheMiddleOfAnEpoch() throws {
         var options = LoaderOptions(batchSize: 20, seed: 4, endEpoch: 3)
         let whole = try all(loader(options))

@@ -13,6 +13,8 @@ final class BatchQueue: @unchecked Sendable {
         let epoch: Int
         /// Where in the batch the samples go.
         let range: Range<Int>
+        /// How many samples the batch has: the second views follow after as many first ones.
+        let batchCount: Int
         /// Where in the source they are, in the same order.
         let samples: ArraySlice<Int>
         let memory: UnsafeMutablePointer<Float>
@@ -35,6 +37,7 @@ final class BatchQueue: @unchecked Sendable {
     private let lock = NSCondition()
     private var order: SampleOrder
     private let shape: ImageShape
+    private let views: Int
     private var slots: [Slot]
     /// Numbers of the batch to be taken next, to be opened next, and after the last.
     private var head: Int
@@ -47,15 +50,16 @@ final class BatchQueue: @unchecked Sendable {
     /// Claims cost a lock, so they are not one by one; few, so that all workers get some.
     private static let chunkSize = 16
 
-    init(order: SampleOrder, shape: ImageShape) {
+    init(order: SampleOrder, shape: ImageShape, views: Int) {
         self.order = order
         self.shape = shape
+        self.views = views
         let options = order.options
         head = options.start.epoch * order.batchesPerEpoch + options.start.batch
         opened = head
         end = options.endEpoch.map { $0 * order.batchesPerEpoch }
         let capacity = min(options.batchSize, order.count)
-        let floats = capacity * shape.channels * shape.height * shape.width
+        let floats = views * capacity * shape.channels * shape.height * shape.width
         slots = (0..<options.prefetch).map { _ in
             Slot(memory: .allocate(capacity: floats), labels: .allocate(capacity: capacity))
         }
@@ -161,7 +165,7 @@ final class BatchQueue: @unchecked Sendable {
         slots[index].claimed = end
         return Chunk(
             slot: index, epoch: slots[index].number / order.batchesPerEpoch, range: first..<end,
-            samples: slots[index].samples[first..<end], memory: slots[index].memory,
+            batchCount: slots[index].samples.count, samples: slots[index].samples[first..<end], memory: slots[index].memory,
             labels: slots[index].labels)
     }
 
@@ -193,11 +197,12 @@ final class BatchQueue: @unchecked Sendable {
     /// Copies a finished slot into values of its own, on the worker's time.
     private func makeBatch(_ slot: Slot) -> Batch {
         let count = slot.samples.count
-        let floats = count * shape.channels * shape.height * shape.width
+        let floats = views * count * shape.channels * shape.height * shape.width
         return Batch(
             images: Tensor(
-                [count, shape.channels, shape.height, shape.width],
+                [views * count, shape.channels, shape.height, shape.width],
                 Array(UnsafeBufferPointer(start: slot.memory, count: floats))),
+            views: views,
             labels: Array(UnsafeBufferPointer(start: slot.labels, count: count)),
             samples: slot.samples, epoch: slot.number / order.batchesPerEpoch,
             index: slot.number % order.batchesPerEpoch)

@@ -19,22 +19,48 @@ public final class Loader {
     /// Starts the threads. Images are augmented where `augmentation` is given.
     ///
     /// Throws if source, preprocessing and options do not fit together.
-    public init(
+    public convenience init(
         source: any ImageSource, preprocessing: Preprocessing, augmentation: Augmentation? = nil,
         options: LoaderOptions
     ) throws {
+        try self.init(
+            source: source, preprocessing: preprocessing, augmentations: [augmentation],
+            options: options)
+    }
+
+    /// Starts the threads. Batches hold every sample once for each of `views`, each time changed
+    /// in another way: all first views, then all second ones.
+    ///
+    /// Throws if source, preprocessing, views and options do not fit together.
+    public convenience init(
+        source: any ImageSource, preprocessing: Preprocessing, views: [Augmentation],
+        options: LoaderOptions
+    ) throws {
+        guard !views.isEmpty else {
+            throw DataError("views", "there are none", remedy: "give one augmentation a view")
+        }
+        try self.init(
+            source: source, preprocessing: preprocessing, augmentations: views, options: options)
+    }
+
+    private init(
+        source: any ImageSource, preprocessing: Preprocessing, augmentations: [Augmentation?],
+        options: LoaderOptions
+    ) throws {
         let order = try SampleOrder(count: source.count, options: options)
-        let transform = try ImageTransform(
-            preprocessing: preprocessing, augmentation: augmentation,
-            output: Self.outputSize(source, preprocessing, augmentation))
+        let output = try Self.outputSize(
+            source, preprocessing, isCut: augmentations.contains { $0?.randomResizedCrop != nil })
+        let views = try augmentations.map { augmentation in
+            try ImageTransform(
+                preprocessing: preprocessing, augmentation: augmentation, output: output)
+        }
         let shape = ImageShape(
-            channels: preprocessing.channels, height: transform.output.height,
-            width: transform.output.width)
-        let queue = BatchQueue(order: order, shape: shape)
+            channels: preprocessing.channels, height: output.height, width: output.width)
+        let queue = BatchQueue(order: order, shape: shape, views: views.count)
         for worker in 0..<options.workers {
             queue.enter()
             let thread = Thread {
-                Self.work(source, transform, seed: options.seed, queue)
+                Self.work(source, views, seed: options.seed, queue)
                 queue.leave()
             }
             thread.name = "apus-loader-\(worker)"
@@ -66,7 +92,7 @@ public final class Loader {
 
     /// The size all images get, if need be from the first image.
     private static func outputSize(
-        _ source: any ImageSource, _ preprocessing: Preprocessing, _ augmentation: Augmentation?
+        _ source: any ImageSource, _ preprocessing: Preprocessing, isCut: Bool
     ) throws -> ImageSize {
         try preprocessing.validate()
         if let crop = preprocessing.crop { return crop }
@@ -74,7 +100,7 @@ public final class Loader {
         if let shape = source.imageShape {
             return preprocessing.resize.size(of: shape.size)
         }
-        guard augmentation?.randomResizedCrop == nil else {
+        guard !isCut else {
             throw DataError(
                 "augmentation", "randomResizedCrop does not know the size to resize to",
                 remedy: "set a crop or an exact size in the preprocessing")
@@ -86,7 +112,7 @@ public final class Loader {
 
     /// What a worker does until the queue ends.
     private static func work(
-        _ source: any ImageSource, _ transform: ImageTransform, seed: UInt64, _ queue: BatchQueue
+        _ source: any ImageSource, _ views: [ImageTransform], seed: UInt64, _ queue: BatchQueue
     ) {
         let scratch = TransformScratch()
         let classes = source.classNames.count
@@ -101,13 +127,18 @@ public final class Loader {
                             remedy: "correct the label or name more classes")
                     }
                     (chunk.labels + position).initialize(to: Int32(label))
-                    let key =
-                        transform.augmentation == nil
-                        ? nil
-                        : Augmentation.key(seed: seed, epoch: chunk.epoch, sample: sample)
-                    try transform.write(
-                        source.image(at: sample), name: source.name(of: sample), key: key,
-                        to: chunk.memory + position * transform.count, scratch: scratch)
+                    let image = try source.image(at: sample)
+                    for (view, transform) in views.enumerated() {
+                        let key =
+                            transform.augmentation == nil
+                            ? nil
+                            : Augmentation.key(
+                                seed: seed, epoch: chunk.epoch, sample: sample, view: view)
+                        let place = view * chunk.batchCount + position
+                        try transform.write(
+                            image, name: source.name(of: sample), key: key,
+                            to: chunk.memory + place * transform.count, scratch: scratch)
+                    }
                 } catch {
                     failure = (position, error)
                     break

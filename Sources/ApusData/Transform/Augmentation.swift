@@ -1,11 +1,11 @@
 import ApusTensor
-import Foundation
 
-/// The random changes of training images: what the network shall not care about.
+/// The random changes of one view of an image: what the network shall not care about.
 ///
-/// Every number is drawn from a key that names the seed, the epoch and the sample, so what
-/// happens to an image depends on nothing else.
-public struct Augmentation: Hashable, Codable, Sendable {
+/// A view is made in this order: a crop, a mirroring, then `operations` one after the other, all
+/// on samples of 0...1, and the normalization last. Every number is drawn from a key that names
+/// the seed, the epoch, the sample and the view, so what happens depends on nothing else.
+public struct Augmentation: Hashable, Sendable {
     /// The image is framed by this many black pixels, and the crop taken at a random place of
     /// the framed image instead of the center; 0 leaves the center crop.
     public var randomCropPadding: Int
@@ -14,22 +14,46 @@ public struct Augmentation: Hashable, Codable, Sendable {
     /// Cuts a random part and resizes it to the size of the input, in place of the resizing and
     /// the crop of the preprocessing.
     public var randomResizedCrop: RandomResizedCrop?
+    /// What happens to the pixels afterwards, in order.
+    public var operations: [PixelOperation]
 
     public init(
         randomCropPadding: Int = 0, horizontalFlip: Bool = false,
-        randomResizedCrop: RandomResizedCrop? = nil
+        randomResizedCrop: RandomResizedCrop? = nil, operations: [PixelOperation] = []
     ) {
         self.randomCropPadding = randomCropPadding
         self.horizontalFlip = horizontalFlip
         self.randomResizedCrop = randomResizedCrop
+        self.operations = operations
     }
 
     /// Crops of the image padded by 4 and mirrored images: the usual choice for CIFAR.
     public static let cropAndFlip = Augmentation(randomCropPadding: 4, horizontalFlip: true)
 
-    /// The key of all random numbers for a sample in an epoch.
-    public static func key(seed: UInt64, epoch: Int, sample: Int) -> RandomKey {
-        RandomKey(seed: seed).child("augment").child(epoch).child(sample)
+    /// The key of all random numbers for a view of a sample in an epoch.
+    ///
+    /// The first view has the key of the sample itself, so that training with one view goes on
+    /// where it stood before there were several.
+    public static func key(seed: UInt64, epoch: Int, sample: Int, view: Int = 0) -> RandomKey {
+        let key = RandomKey(seed: seed).child("augment").child(epoch).child(sample)
+        return view == 0 ? key : key.child("view").child(view)
+    }
+
+    /// The augmentation for images of 1 or 3 channels.
+    ///
+    /// A gray image has no hue and no saturation, and is gray already: for one channel only
+    /// brightness and contrast are left of the color operations.
+    public func adapted(toChannels channels: Int) -> Augmentation {
+        guard channels == 1 else { return self }
+        var result = self
+        result.operations = operations.compactMap { $0.forGray }
+        return result
+    }
+
+    /// What `adapted(toChannels:)` leaves out, in words for the user; nil if it is nothing.
+    public func adaptationNote(channels: Int) -> String? {
+        guard adapted(toChannels: channels) != self else { return nil }
+        return "images are gray: no hue, saturation or graying; brightness and contrast only"
     }
 
     /// Throws if a value makes no sense, such as a negative padding.
@@ -39,6 +63,7 @@ public struct Augmentation: Hashable, Codable, Sendable {
                 "augmentation", "randomCropPadding is \(randomCropPadding)",
                 remedy: "use 0 to 4096 pixels")
         }
+        for operation in operations { try operation.validate() }
         guard let part = randomResizedCrop else { return }
         guard randomCropPadding == 0 else {
             throw DataError(
@@ -55,51 +80,19 @@ public struct Augmentation: Hashable, Codable, Sendable {
     }
 }
 
-/// A random part of the image, chosen by area and proportions as torchvision does.
-public struct RandomResizedCrop: Hashable, Codable, Sendable {
-    /// The area of the part relative to the image.
-    public var scale: ClosedRange<Float>
-    /// Width divided by height of the part.
-    public var ratio: ClosedRange<Float>
-
-    public init(scale: ClosedRange<Float> = 0.08...1, ratio: ClosedRange<Float> = 0.75...(4.0 / 3))
-    {
-        self.scale = scale
-        self.ratio = ratio
+extension Augmentation: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case randomCropPadding, horizontalFlip, randomResizedCrop, operations
     }
 
-    /// The part of an image of size `size` that `key` chooses.
-    package func box(in size: ImageSize, key: RandomKey) -> Box {
-        let area = Double(size.height * size.width)
-        let logLow = log(Double(ratio.lowerBound))
-        let logHigh = log(Double(ratio.upperBound))
-        for attempt in 0..<10 {
-            let target = area * Double(key.uniform(in: scale, at: 4 * attempt))
-            let place = Double(key.uniform(at: 4 * attempt + 1))
-            let aspect = exp(logLow + (logHigh - logLow) * place)
-            let width = Int((target * aspect).squareRoot().rounded(.toNearestOrEven))
-            let height = Int((target / aspect).squareRoot().rounded(.toNearestOrEven))
-            guard width > 0, width <= size.width, height > 0, height <= size.height else {
-                continue
-            }
-            return Box(
-                top: key.integer(below: size.height - height + 1, at: 4 * attempt + 2),
-                left: key.integer(below: size.width - width + 1, at: 4 * attempt + 3),
-                height: height, width: width)
-        }
-        // Nothing fits in a very long image: the largest central part of allowed proportions.
-        let aspect = Double(size.width) / Double(size.height)
-        var height = size.height
-        var width = size.width
-        if aspect < Double(ratio.lowerBound) {
-            height = Int((Double(width) / Double(ratio.lowerBound)).rounded(.toNearestOrEven))
-        } else if aspect > Double(ratio.upperBound) {
-            width = Int((Double(height) * Double(ratio.upperBound)).rounded(.toNearestOrEven))
-        }
-        height = min(max(height, 1), size.height)
-        width = min(max(width, 1), size.width)
-        return Box(
-            top: (size.height - height) / 2, left: (size.width - width) / 2, height: height,
-            width: width)
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        randomCropPadding = try container.decode(Int.self, forKey: .randomCropPadding)
+        horizontalFlip = try container.decode(Bool.self, forKey: .horizontalFlip)
+        randomResizedCrop = try container.decodeIfPresent(
+            RandomResizedCrop.self, forKey: .randomResizedCrop)
+        // Recipes written before there were operations have no such field.
+        operations =
+            try container.decodeIfPresent([PixelOperation].self, forKey: .operations) ?? []
     }
 }

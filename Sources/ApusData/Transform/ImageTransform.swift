@@ -1,4 +1,5 @@
 import ApusTensor
+import CKernels
 
 /// Writes images as network input: preprocessing, and augmentation where a key is given.
 public struct ImageTransform: Sendable {
@@ -7,8 +8,12 @@ public struct ImageTransform: Sendable {
     /// The height and width of every result.
     public let output: ImageSize
 
+    /// From samples of 0...255 to network input, or to 0...1 where operations follow.
     private let scales: [Float]
     private let biases: [Float]
+    /// From 0...1 to network input, after the operations.
+    private let lastScales: [Float]
+    private let lastBiases: [Float]
 
     /// Checks both descriptions. `output` is the size of the results, which `outputSize(...)`
     /// gives for the first image of a set.
@@ -18,10 +23,13 @@ public struct ImageTransform: Sendable {
         try preprocessing.validate()
         try augmentation?.validate()
         self.preprocessing = preprocessing
-        self.augmentation = augmentation
+        self.augmentation = augmentation?.adapted(toChannels: preprocessing.channels)
         self.output = output
-        scales = preprocessing.deviation.map { 1 / (255 * $0) }
-        biases = zip(preprocessing.mean, preprocessing.deviation).map { -$0 / $1 }
+        lastScales = preprocessing.deviation.map { 1 / $0 }
+        lastBiases = zip(preprocessing.mean, preprocessing.deviation).map { -$0 / $1 }
+        let hasOperations = self.augmentation?.operations.isEmpty == false
+        scales = hasOperations ? lastScales.map { _ in 1 / 255 } : lastScales.map { $0 / 255 }
+        biases = hasOperations ? lastScales.map { _ in 0 } : lastBiases
     }
 
     /// The size that images of size `size` have after preprocessing.
@@ -35,7 +43,8 @@ public struct ImageTransform: Sendable {
     /// Writes an image as `channels` planes of `output` size to `target`.
     ///
     /// - Parameters:
-    ///   - key: the source of the augmentation's random numbers; nil for the plain image.
+    ///   - key: the source of the augmentation's random numbers; nil for the plain image, which
+    ///     only a transform without augmentation makes.
     ///   - name: what errors call the image.
     ///   - scratch: working memory that is kept from image to image, one for every thread.
     public func write(
@@ -54,6 +63,24 @@ public struct ImageTransform: Sendable {
                 writeCopied(pixels, picture, geometry, to: target)
             }
         }
+        if let key { change(target, key, scratch) }
+    }
+
+    /// Does the operations of the augmentation in place, and then the normalization.
+    private func change(
+        _ planes: UnsafeMutablePointer<Float>, _ key: RandomKey, _ scratch: TransformScratch
+    ) {
+        guard let operations = augmentation?.operations, !operations.isEmpty else { return }
+        var steps: [PixelStep] = []
+        for (index, operation) in operations.enumerated() {
+            operation.draw(
+                key.child(operation.name).child(index), size: output,
+                channels: preprocessing.channels, into: &steps)
+        }
+        let work = PixelWork(
+            planes: planes, channels: preprocessing.channels, size: output,
+            mean: preprocessing.mean, scratch: scratch)
+        work.run(steps, scale: lastScales, bias: lastBiases)
     }
 
     /// Crop, flip and normalization in one pass over the stored bytes.
@@ -159,6 +186,8 @@ public final class TransformScratch {
     private var memory: UnsafeMutablePointer<Float>?
     private var capacity = 0
     private var lastResampler: (Interpolation, Resampler)?
+    /// The steps of a pass over pixels, kept to keep its memory.
+    var pending: [apus_pixel_step] = []
 
     public init() {}
 
