@@ -16,6 +16,7 @@ let package = Package(
         .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
         .systemLibrary(name: "CPNG", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CJPEG"),
         .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
 
         .target(name: "ApusTensor"),
@@ -25,7 +26,7 @@ let package = Package(
         .target(name: "ApusRuntime", dependencies: ["ApusCompiler", "CDNNL", "CKernels"]),
         .target(
             name: "ApusData",
-            dependencies: ["ApusTensor", "CKernels", "CTurboJPEG", "CPNG", "CZlib"]),
+            dependencies: ["ApusTensor", "CJPEG", "CKernels", "CTurboJPEG", "CPNG", "CZlib"]),
         .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
         .target(
             name: "ApusTraining",

@@ -11,7 +11,11 @@ package enum FileBytes {
         return path.hasSuffix(".gz") ? try gunzip(bytes, name: path, limit: limit) : bytes
     }
 
-    package static func read(_ path: String) throws -> [UInt8] {
+    /// Reads a whole file; one of more than `limit` bytes is the error that `tooLarge` makes of its
+    /// size.
+    package static func read(
+        _ path: String, limit: Int = .max, tooLarge: ((Int) -> DataError)? = nil
+    ) throws -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw unreadable(path, errno) }
         defer { close(descriptor) }
@@ -21,6 +25,7 @@ package enum FileBytes {
             throw DataError(path, "is not a file", remedy: "give the path of a file")
         }
         let size = Int(status.st_size)
+        if size > limit, let tooLarge { throw tooLarge(size) }
         return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             while count < size, let base = buffer.baseAddress {
                 let part = Foundation.read(descriptor, base + count, size - count)

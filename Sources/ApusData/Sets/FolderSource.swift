@@ -67,7 +67,7 @@ public struct FolderSource: ImageSource {
         try decoder.decode(contentsOf: paths[index])
     }
     public func stored(at index: Int) throws -> StoredImage {
-        .encoded(try FileBytes.read(paths[index]))
+        .encoded(try decoder.read(paths[index]))
     }
     public func name(of index: Int) -> String { paths[index] }
 
