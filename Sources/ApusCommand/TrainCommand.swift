@@ -86,7 +86,8 @@ struct TrainCommand: ParsableCommand {
         var configuration = Session.Configuration()
         configuration.recomputes = recompute
         let trainer = try Trainer(
-            recipe, folder: folder, train: train, test: test,
+            recipe, folder: folder, train: CachedSource.forSmallImages(train),
+            test: test.map { try CachedSource.forSmallImages($0) },
             initial: initial.map { path in { left = try $0.start(from: path) } },
             configuration: configuration)
         reporter.opening(trainer, train: train, test: test, initial: initial, left: left)

@@ -120,7 +120,7 @@ public final class Loader {
         _ source: any ImageSource, _ views: [ImageTransform], seed: UInt64, measures: Bool,
         _ queue: BatchQueue
     ) {
-        let maker = ViewMaker(views)
+        let maker = ViewMaker(views, decoder: source.decoder)
         if measures { maker.scratch.clock = StageClock() }
         let classes = source.classNames.count
         while let chunk = queue.claim() {

@@ -25,6 +25,7 @@ public final class CachedSource: ImageSource {
 
     public var count: Int { source.count }
     public var classNames: [String] { source.classNames }
+    public var decoder: ImageDecoder { source.decoder }
     public var imageShape: ImageShape? { source.imageShape }
     public func label(at index: Int) -> Int { source.label(at: index) }
     public func name(of index: Int) -> String { source.name(of: index) }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder with one folder of `.jpg`, `.jpeg` or `.png` files for every class.
+/// A folder with one folder of `.jpg`, `.jpeg`, `.png` or `.webp` files for every class.
 ///
 /// Classes and files are taken in the order of their names, so labels and indices are the same
 /// on every machine. Images are decoded when asked for. Hidden files are left out.
@@ -10,7 +10,7 @@ public struct FolderSource: ImageSource {
     public let otherFiles: [String]
     private let paths: [String]
     private let labels: [Int32]
-    private let decoder: ImageDecoder
+    public let decoder: ImageDecoder
 
     /// Lists the images below `directory`.
     ///
@@ -49,7 +49,7 @@ public struct FolderSource: ImageSource {
             guard paths.count > before else {
                 throw DataError(
                     path, "has no images (class \"\(folder)\")",
-                    remedy: "add .jpg, .jpeg or .png files to the folder or remove it")
+                    remedy: "add .jpg, .jpeg, .png or .webp files to the folder or remove it")
             }
             labels += repeatElement(Int32(label[folder] ?? 0), count: paths.count - before)
         }
@@ -84,7 +84,7 @@ public struct FolderSource: ImageSource {
 
     private static func isImage(_ file: String) -> Bool {
         let name = file.lowercased()
-        return name.hasSuffix(".jpg") || name.hasSuffix(".jpeg") || name.hasSuffix(".png")
+        return [".jpg", ".jpeg", ".png", ".webp"].contains(where: name.hasSuffix)
     }
 
     private static func entries(of directory: String) throws -> [String] {

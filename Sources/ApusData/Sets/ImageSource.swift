@@ -14,9 +14,12 @@ public protocol ImageSource: Sendable {
     func stored(at index: Int) throws -> StoredImage
     /// What errors call an image: its file, or the file and the position in it.
     func name(of index: Int) -> String
+    /// What decodes the images that are stored encoded, and what it accepts.
+    var decoder: ImageDecoder { get }
 }
 
 extension ImageSource {
+    public var decoder: ImageDecoder { ImageDecoder() }
     public func stored(at index: Int) throws -> StoredImage { .decoded(try image(at: index)) }
 }
 
