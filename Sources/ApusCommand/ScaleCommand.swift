@@ -17,7 +17,7 @@ struct ScaleCommand: ParsableCommand {
 
             Example: apus scale --base efficientnet-b0 --phi 0...3
             Example: apus scale --base resnet20-cifar --within 400M-macs --compare
-            Example: apus scale --base resnet8-cifar --search proxy --data fashion-mnist \
+            Example: apus scale --base resnet20-cifar --search proxy --data fashion-mnist \
             --budget step-time
             """)
 
@@ -135,7 +135,7 @@ struct ScaleCommand: ParsableCommand {
                     cost: { try cost(within.cost, $0) })
             else {
                 throw CommandError(
-                    "\(base) scaled by up to 4096 either way does not meet \(within.text); choose "
+                    "\(within.text) lies beyond what \(base) becomes between phi -12 and 12; choose "
                         + "another --base or limit")
             }
             try report(model, [found.phi])
@@ -261,6 +261,11 @@ struct ScaleCommand: ParsableCommand {
         case .stepTime, .inferenceTime:
             let time: NetworkCost = kind == .stepTime ? .stepTime : .inferenceTime
             found = try search(model).cheapest(by: { try cost(time, $0) }, progress: note)
+        }
+        if found.isEmpty {
+            throw CommandError(
+                "no network of the grid larger than \(model.name) costs at most twice as much: "
+                    + "blocks are rounded up; choose a --base with more blocks a stage")
         }
         let what = kind == .proxy ? (budget ?? .multiplyAdds).rawValue : kind.rawValue
         var table = Table(

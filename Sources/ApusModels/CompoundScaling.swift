@@ -48,23 +48,26 @@ public struct CompoundScaling: Hashable, Codable, Sendable {
             depth: power(alpha, phi), width: power(beta, phi), resolution: power(gamma, phi))
     }
 
-    /// By what a unit of phi multiplies the multiply-adds, apart from rounding. In a dense block they
-    /// grow with the square of the depth, as every layer reads all before it: by alpha times more.
+    /// By what a unit of phi multiplies the multiply-adds, apart from rounding. In a dense block
+    /// every layer reads all before it, so they grow by up to alpha times more.
     public var growth: Double { alpha * beta * beta * gamma * gamma }
 
-    /// The points of the paper's grid search: beta and gamma in steps from 1, and the alpha of at
-    /// least 1 that makes `growth` the given one. Trying only such points leaves a plane of the cube.
+    /// The points of the paper's grid search: all multipliers in steps from 1, alpha being the one that
+    /// brings `growth` closest to the given one. Trying only such points leaves a plane of the cube.
     public static func grid(step: Double = 0.1, growth: Double = 2) -> [CompoundScaling] {
         precondition(step > 0 && growth >= 1, "a grid goes up from 1")
         var points: [CompoundScaling] = []
         for i in 0... {
             let beta = 1 + Double(i) * step
-            guard beta * beta <= growth else { break }
+            guard growth / (beta * beta) >= 1 - step / 2 else { break }
             for j in 0... {
                 let gamma = 1 + Double(j) * step
                 let alpha = growth / (beta * beta * gamma * gamma)
-                guard alpha >= 1 - 1e-9 else { break }
-                points.append(CompoundScaling(alpha: max(alpha, 1), beta: beta, gamma: gamma))
+                guard alpha >= 1 - step / 2 else { break }
+                // An alpha a little above 1 would cost a block in every stage: they are rounded up.
+                let steps = ((alpha - 1) / step).rounded()
+                points.append(
+                    CompoundScaling(alpha: 1 + steps * step, beta: beta, gamma: gamma))
             }
         }
         return points

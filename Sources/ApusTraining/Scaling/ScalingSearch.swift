@@ -33,7 +33,8 @@ public struct ScalingSearch {
 
     public init(_ base: ScalableModel) { self.base = base }
 
-    /// The best by `proxy` within `factor` times the base's cost first.
+    /// The best by `proxy` within `factor` times the base's cost first. Directions in which no network
+    /// larger than the base fits are left out.
     public func best(
         within cost: (Network) throws -> Double, proxy: (Network) throws -> Double,
         progress: (Int, Candidate) -> Void = { _, _ in }
@@ -46,7 +47,16 @@ public struct ScalingSearch {
                 let largest = try base.largest(
                     along: point, within: factor * own, precision: precision, cost: cost)
             else { continue }
+            // Where a block in every stage is too much already, a direction has no other network.
+            guard largest.model.stages != base.stages || largest.model.input != base.input else {
+                continue
+            }
             let factors = point.at(largest.phi).factors
+            // Neighbouring directions may round to one network.
+            let isKnown = found.contains {
+                $0.model.stages == largest.model.stages && $0.model.input == largest.model.input
+            }
+            if isKnown { continue }
             let candidate = Candidate(
                 scaling: CompoundScaling(
                     alpha: factors.depth, beta: factors.width, gamma: factors.resolution),
