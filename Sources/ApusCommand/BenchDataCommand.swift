@@ -33,8 +33,7 @@ struct BenchData: ParsableCommand {
     @Option(help: "MiB of decoded images to keep; 512 for small images, 0 for others.")
     var cache: Int?
 
-    @Option(help: "Refuse images of more pixels.")
-    var maxPixels = ImageDecoder().maximumPixels
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
 
     @Flag(help: "Print the share of every stage as a table.")
     var explain = false
@@ -48,7 +47,6 @@ struct BenchData: ParsableCommand {
         try require(batch, in: 1...65_536, "--batch")
         try require(seconds, in: 0.01...3600, "--seconds")
         try require(cache, in: 0...1_048_576, "--cache")
-        try require(maxPixels, in: 1...Int(Int32.max), "--max-pixels")
         guard Views.names.contains(views) else {
             throw ValidationError(
                 "--views must be one of \(Views.names.joined(separator: ", ")), not \(views)")
@@ -110,11 +108,11 @@ struct BenchData: ParsableCommand {
     }
 
     private func open() throws -> any ImageSource {
-        let decoder = ImageDecoder(maximumPixels: maxPixels)
+        decoding.apply()
         let isFlat =
             try FolderSource.isDirectory(data) && FolderSource.classFolders(in: data).isEmpty
         let source: any ImageSource =
-            if isFlat, let pictures = try PictureFolder(directory: data, decoder: decoder) {
+            if isFlat, let pictures = try PictureFolder(directory: data) {
                 pictures
             } else {
                 try DataSets.open(data, split: .train)
@@ -136,15 +134,14 @@ struct BenchData: ParsableCommand {
 /// Pictures without labels, directly in a folder.
 private struct PictureFolder: ImageSource {
     let paths: [String]
-    let decoder: ImageDecoder
+    let decoder = ImageDecoder()
 
     /// Lists the pictures; nil if there are none.
-    init?(directory: String, decoder: ImageDecoder) throws {
+    init?(directory: String) throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
         paths = names.filter { name in
             [".jpg", ".jpeg", ".png"].contains { name.lowercased().hasSuffix($0) }
         }.map { "\(directory)/\($0)" }
-        self.decoder = decoder
         if paths.isEmpty { return nil }
     }
 

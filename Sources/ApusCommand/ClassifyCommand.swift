@@ -17,6 +17,7 @@ struct ClassifyCommand: ParsableCommand {
             """)
 
     @OptionGroup var options: ModelOptions
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
 
     @Argument(help: "JPEG or PNG files.")
     var images: [String] = []
@@ -51,6 +52,7 @@ struct ClassifyCommand: ParsableCommand {
     }
 
     func run() throws {
+        decoding.apply()
         let source = try samples.map { _ in try options.openData(data, split: .test) }
         let model = try options.load(data: source)
         if let source, source.classNames.count != model.classNames.count {

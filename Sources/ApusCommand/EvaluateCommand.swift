@@ -14,6 +14,7 @@ struct EvaluateCommand: ParsableCommand {
             """)
 
     @OptionGroup var options: ModelOptions
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
 
     @Option(help: "Data set or folder. (default: what the run was trained on)")
     var data: String?
@@ -33,6 +34,7 @@ struct EvaluateCommand: ParsableCommand {
     func validate() throws { try require(batch, in: 1...65_536, "--batch") }
 
     func run() throws {
+        decoding.apply()
         let source = try options.openData(data, split: split)
         let model = try options.load(data: source)
         guard model.classNames.count == source.classNames.count else {

@@ -32,6 +32,7 @@ struct TrainCommand: ParsableCommand {
     var out: String
 
     @OptionGroup(title: "Recipe") var options: TrainOptions
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
 
     @Option(help: "Resize the short side of images to this and take the square in the center.")
     var side: Int?
@@ -71,6 +72,7 @@ struct TrainCommand: ParsableCommand {
     }
 
     func run() throws {
+        decoding.apply()
         let folder = RunFolder(out)
         let recipe: Recipe
         let train: any ImageSource

@@ -40,6 +40,10 @@ struct BadInputTests {
         let jpeg = try ImageEncoder.encodeJPEG(Scratch.picture(64, label: 0, index: 1))
         try scratch.write(jpeg.prefix(jpeg.count / 2), to: "data/train/dark/cut.jpg")
         expectFailure(try train(scratch.path("data"), scratch.path("run")), "cut.jpg")
+        expectFailure(
+            try Command.run(
+                "train", "--data", scratch.path("data"), "--model", "resnet20-cifar", "--out",
+                scratch.path("run"), "--max-pixels", "63"), ".png", "8x8", "--max-pixels")
         try FileManager.default.removeItem(atPath: scratch.path("data/train/dark/cut.jpg"))
 
         try scratch.write(Array("just words".utf8), to: "data/train/dark/text.png")

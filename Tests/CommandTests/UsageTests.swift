@@ -47,6 +47,7 @@ struct UsageTests {
             ["models", "--program"], ["doctor", "--threads", "0"],
             ["bench", "train", "--steps", "0"], ["bench", "infer", "--side", "1000000000"],
             ["bench", "data"], ["bench", "data", "--data", "x", "--views", "simsiam"],
+            ["train", "--out", "x", "--max-pixels", "0"],
         ])
     func wrongUsage(_ arguments: [String]) throws {
         expectFailure(try Command.start(arguments).wait(), code: 2, "--help")

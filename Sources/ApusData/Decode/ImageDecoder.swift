@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Turns the bytes of a JPEG, PNG or WebP file into an image. WebP needs libwebp on the machine.
 public struct ImageDecoder: Hashable, Sendable {
     /// Images of more pixels are an error before memory is asked for: a file of a few hundred
@@ -9,12 +11,30 @@ public struct ImageDecoder: Hashable, Sendable {
     /// and takes only a few bytes.
     public var maximumScans: Int
 
+    /// What is not given is that of `standard`.
     public init(
-        maximumPixels: Int = 100_000_000, maximumBytes: Int = 1 << 28, maximumScans: Int = 100
+        maximumPixels: Int? = nil, maximumBytes: Int? = nil, maximumScans: Int? = nil
     ) {
-        self.maximumPixels = maximumPixels
-        self.maximumBytes = maximumBytes
-        self.maximumScans = maximumScans
+        self = ImageDecoder.standard
+        if let maximumPixels { self.maximumPixels = maximumPixels }
+        if let maximumBytes { self.maximumBytes = maximumBytes }
+        if let maximumScans { self.maximumScans = maximumScans }
+    }
+
+    /// The limits where nobody gives any. A command sets them from its flags before it opens data;
+    /// a library's user gives sources a decoder instead.
+    package static var standard: ImageDecoder {
+        get { standardLimits.withLock { $0 } }
+        set { standardLimits.withLock { $0 = newValue } }
+    }
+
+    private static let standardLimits = Mutex(
+        ImageDecoder(pixels: 100_000_000, bytes: 1 << 28, scans: 100))
+
+    private init(pixels: Int, bytes: Int, scans: Int) {
+        maximumPixels = pixels
+        maximumBytes = bytes
+        maximumScans = scans
     }
 
     /// Decodes the file at `path`.
