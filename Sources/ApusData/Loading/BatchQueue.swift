@@ -165,7 +165,8 @@ final class BatchQueue: @unchecked Sendable {
         slots[index].claimed = end
         return Chunk(
             slot: index, epoch: slots[index].number / order.batchesPerEpoch, range: first..<end,
-            batchCount: slots[index].samples.count, samples: slots[index].samples[first..<end], memory: slots[index].memory,
+            batchCount: slots[index].samples.count, samples: slots[index].samples[first..<end],
+            memory: slots[index].memory,
             labels: slots[index].labels)
     }
 
