@@ -16,6 +16,7 @@ let package = Package(
         .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
         .systemLibrary(name: "CPNG", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CJPEG"),
         .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
 
         .target(name: "ApusTensor"),
@@ -26,7 +27,9 @@ let package = Package(
         .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
         .target(
             name: "ApusData",
-            dependencies: ["ApusTensor", "ApusFiles", "CKernels", "CTurboJPEG", "CPNG", "CZlib"]),
+            dependencies: [
+                "ApusTensor", "ApusFiles", "CJPEG", "CKernels", "CTurboJPEG", "CPNG", "CZlib",
+            ]),
         .target(
             name: "ApusTraining",
             dependencies: ["ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "CKernels"]),

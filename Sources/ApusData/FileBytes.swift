@@ -11,8 +11,13 @@ package enum FileBytes {
         return path.hasSuffix(".gz") ? try gunzip(bytes, name: path, limit: limit) : bytes
     }
 
-    package static func read(_ path: String) throws -> [UInt8] {
+    /// Reads a whole file; one of more than `limit` bytes is the error that `tooLarge` makes of its
+    /// size.
+    package static func read(
+        _ path: String, limit: Int = .max, tooLarge: ((Int) -> DataError)? = nil
+    ) throws -> [UInt8] {
         let file = try OpenFile(path)
+        if file.size > limit, let tooLarge { throw tooLarge(file.size) }
         return try file.read(at: 0, count: file.size)
     }
 

@@ -46,6 +46,7 @@ final class BatchQueue: @unchecked Sendable {
     private var isStopped = false
     private var failure: (any Error)?
     private var workers = 0
+    private var stageTimes = StageTimes()
 
     /// Claims cost a lock, so they are not one by one; few, so that all workers get some.
     private static let chunkSize = 16
@@ -79,6 +80,11 @@ final class BatchQueue: @unchecked Sendable {
                 epoch: head / order.batchesPerEpoch, batch: head % order.batchesPerEpoch)
         }
     }
+
+    /// What the workers have reported.
+    var times: StageTimes { lock.withLock { stageTimes } }
+
+    func add(_ times: StageTimes) { lock.withLock { stageTimes += times } }
 
     // MARK: For the taker
 

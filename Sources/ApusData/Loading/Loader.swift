@@ -60,7 +60,8 @@ public final class Loader {
         for worker in 0..<options.workers {
             queue.enter()
             let thread = Thread {
-                Self.work(source, views, seed: options.seed, queue)
+                Self.work(
+                    source, views, seed: options.seed, measures: options.measuresStages, queue)
                 queue.leave()
             }
             thread.name = "apus-loader-\(worker)"
@@ -83,6 +84,10 @@ public final class Loader {
         defer { waitSeconds += (clock.now - start) / .seconds(1) }
         return try queue.take()
     }
+
+    /// The seconds all workers together have spent on every stage so far; zero unless
+    /// `options.measuresStages`.
+    public var stageTimes: StageTimes { queue.times }
 
     /// The place of the batch that `next()` gives next: what a checkpoint has to remember.
     public var position: LoaderPosition { queue.position }
@@ -112,12 +117,15 @@ public final class Loader {
 
     /// What a worker does until the queue ends.
     private static func work(
-        _ source: any ImageSource, _ views: [ImageTransform], seed: UInt64, _ queue: BatchQueue
+        _ source: any ImageSource, _ views: [ImageTransform], seed: UInt64, measures: Bool,
+        _ queue: BatchQueue
     ) {
-        let scratch = TransformScratch()
+        let maker = ViewMaker(views)
+        if measures { maker.scratch.clock = StageClock() }
         let classes = source.classNames.count
         while let chunk = queue.claim() {
             var failure: (position: Int, error: any Error)?
+            maker.scratch.clock?.start()
             for (position, sample) in zip(chunk.range, chunk.samples) {
                 do {
                     let label = source.label(at: sample)
@@ -127,17 +135,16 @@ public final class Loader {
                             remedy: "correct the label or name more classes")
                     }
                     (chunk.labels + position).initialize(to: Int32(label))
-                    let image = try source.image(at: sample)
-                    for (view, transform) in views.enumerated() {
-                        let key =
-                            transform.augmentation == nil
+                    let stored = try source.stored(at: sample)
+                    maker.scratch.clock?.mark(.read)
+                    try maker.make(stored, name: source.name(of: sample)) { view in
+                        views[view].augmentation == nil
                             ? nil
                             : Augmentation.key(
                                 seed: seed, epoch: chunk.epoch, sample: sample, view: view)
-                        let place = view * chunk.batchCount + position
-                        try transform.write(
-                            image, name: source.name(of: sample), key: key,
-                            to: chunk.memory + place * transform.count, scratch: scratch)
+                    } to: { view in
+                        chunk.memory
+                            + (view * chunk.batchCount + position) * views[view].count
                     }
                 } catch {
                     failure = (position, error)
@@ -145,6 +152,8 @@ public final class Loader {
                 }
             }
             queue.finish(chunk, failure: failure)
+            maker.scratch.clock?.mark(.batch)
+            if let times = maker.scratch.clock?.take() { queue.add(times) }
         }
     }
 }

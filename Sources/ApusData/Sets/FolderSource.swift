@@ -95,7 +95,7 @@ public struct FolderSource: ImageSource {
         try decoder.decode(contentsOf: name(of: index))
     }
     public func stored(at index: Int) throws -> StoredImage {
-        .encoded(try FileBytes.read(name(of: index)))
+        .encoded(try decoder.read(name(of: index)))
     }
     public func name(of index: Int) -> String {
         paths[index].hasPrefix("/") ? paths[index] : "\(root)/\(paths[index])"

@@ -72,6 +72,9 @@ public struct TarSource: ImageSource {
     private func bytes(at index: Int) throws -> [UInt8] {
         // Opened anew each time: there may be more shards than files may be open.
         let item = items[index]
+        guard item.member.size <= decoder.maximumBytes else {
+            throw decoder.tooLarge(item.member.size, name(of: index))
+        }
         let file = try FileBytes.OpenFile(shards[item.shard])
         let bytes = try file.read(at: item.member.offset, count: item.member.size)
         guard bytes.count == item.member.size else {
