@@ -24,7 +24,7 @@ struct BenchData: ParsableCommand {
     @Option(help: "Threads that decode and augment.")
     var workers = 1
 
-    @Option(help: "Images in a batch; 256 up to 64 pixels, else 32.")
+    @Option(help: "Images in a batch; 256 up to 64 pixels, else 16.")
     var batch: Int?
 
     @Option(help: "Seconds to measure, after two batches that are not.")
@@ -67,7 +67,7 @@ struct BenchData: ParsableCommand {
         }
         let augmentations = try Views.named(views)
         var options = LoaderOptions(
-            batchSize: min(batch ?? (side <= 64 ? 256 : 32), source.count), workers: workers)
+            batchSize: min(batch ?? (side <= 64 ? 256 : 16), source.count), workers: workers)
         options.measuresStages = true
         let loader = try Loader(
             source: source, preprocessing: preprocessing, views: augmentations, options: options)

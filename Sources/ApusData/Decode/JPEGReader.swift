@@ -42,7 +42,7 @@ final class JPEGReader {
         // Rows below a part are not read, so a file cut short has to be found by its end.
         guard Self.isWhole(bytes) else {
             throw DataError(
-                name, "is a damaged JPEG image (it is cut short)",
+                name, "is a damaged JPEG image (premature end of the data)",
                 remedy: "get the file again or remove it")
         }
         return Header(

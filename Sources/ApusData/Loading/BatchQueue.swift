@@ -22,7 +22,10 @@ final class BatchQueue: @unchecked Sendable {
     }
 
     private struct Slot {
-        let memory: UnsafeMutablePointer<Float>
+        /// What the workers fill and the taker gets: batches are never copied. `memory` is its
+        /// storage, which stays where it is as nobody else holds the array meanwhile.
+        var elements: [Float] = []
+        var memory: UnsafeMutablePointer<Float>?
         let labels: UnsafeMutablePointer<Int32>
         var number = 0
         var samples: [Int] = []
@@ -38,6 +41,7 @@ final class BatchQueue: @unchecked Sendable {
     private var order: SampleOrder
     private let shape: ImageShape
     private let views: Int
+    private let floatsOfSample: Int
     private var slots: [Slot]
     /// Numbers of the batch to be taken next, to be opened next, and after the last.
     private var head: Int
@@ -60,17 +64,15 @@ final class BatchQueue: @unchecked Sendable {
         opened = head
         end = options.endEpoch.map { $0 * order.batchesPerEpoch }
         let capacity = min(options.batchSize, order.count)
-        let floats = views * capacity * shape.channels * shape.height * shape.width
+        floatsOfSample = views * shape.channels * shape.height * shape.width
         slots = (0..<options.prefetch).map { _ in
-            Slot(memory: .allocate(capacity: floats), labels: .allocate(capacity: capacity))
+            let labels = UnsafeMutablePointer<Int32>.allocate(capacity: capacity)
+            return Slot(labels: labels)
         }
     }
 
     deinit {
-        for slot in slots {
-            slot.memory.deallocate()
-            slot.labels.deallocate()
-        }
+        for slot in slots { slot.labels.deallocate() }
     }
 
     /// Where the batch is that is to be taken next.
@@ -160,58 +162,52 @@ final class BatchQueue: @unchecked Sendable {
         slots[slot].claimed = 0
         slots[slot].made = 0
         slots[slot].failure = nil
+        let floats = slots[slot].samples.count * floatsOfSample
+        slots[slot].elements = [Float](unsafeUninitializedCapacity: floats) { $1 = floats }
+        slots[slot].memory = slots[slot].elements.withUnsafeMutableBufferPointer(\.baseAddress)
         opened += 1
         // Workers that wait for a free slot can help with this one.
         lock.broadcast()
     }
 
     private func claim(in index: Int) -> Chunk {
+        guard let memory = slots[index].memory else { fatalError("a batch without memory") }
         let first = slots[index].claimed
         let end = min(first + Self.chunkSize, slots[index].samples.count)
         slots[index].claimed = end
         return Chunk(
             slot: index, epoch: slots[index].number / order.batchesPerEpoch, range: first..<end,
             batchCount: slots[index].samples.count, samples: slots[index].samples[first..<end],
-            memory: slots[index].memory,
-            labels: slots[index].labels)
+            memory: memory, labels: slots[index].labels)
     }
 
     /// Reports the samples of a chunk as made, or the first of them that failed.
     func finish(_ chunk: Chunk, failure: (position: Int, error: any Error)?) {
         lock.lock()
+        defer { lock.unlock() }
         let index = chunk.slot
         if let failure, failure.position < slots[index].failure?.position ?? .max {
             slots[index].failure = failure
         }
-        let isLast = slots[index].made + chunk.range.count == slots[index].samples.count
-        if !isLast || slots[index].failure != nil {
-            slots[index].made += chunk.range.count
-            lock.broadcast()
-            lock.unlock()
-            return
-        }
-        // The slot is left alone until it counts as made, so the copy needs no lock.
-        let slot = slots[index]
-        lock.unlock()
-        let batch = makeBatch(slot)
-        lock.lock()
-        slots[index].batch = batch
         slots[index].made += chunk.range.count
+        if slots[index].made == slots[index].samples.count, slots[index].failure == nil {
+            slots[index].batch = makeBatch(index)
+        }
         lock.broadcast()
-        lock.unlock()
     }
 
-    /// Copies a finished slot into values of its own, on the worker's time.
-    private func makeBatch(_ slot: Slot) -> Batch {
-        let count = slot.samples.count
-        let floats = views * count * shape.channels * shape.height * shape.width
+    /// Turns a finished slot into values of their own. The images are given away, not copied.
+    private func makeBatch(_ index: Int) -> Batch {
+        var elements: [Float] = []
+        swap(&elements, &slots[index].elements)
+        slots[index].memory = nil
+        let count = slots[index].samples.count
         return Batch(
             images: Tensor(
-                [views * count, shape.channels, shape.height, shape.width],
-                Array(UnsafeBufferPointer(start: slot.memory, count: floats))),
+                [views * count, shape.channels, shape.height, shape.width], elements),
             views: views,
-            labels: Array(UnsafeBufferPointer(start: slot.labels, count: count)),
-            samples: slot.samples, epoch: slot.number / order.batchesPerEpoch,
-            index: slot.number % order.batchesPerEpoch)
+            labels: Array(UnsafeBufferPointer(start: slots[index].labels, count: count)),
+            samples: slots[index].samples, epoch: slots[index].number / order.batchesPerEpoch,
+            index: slots[index].number % order.batchesPerEpoch)
     }
 }
