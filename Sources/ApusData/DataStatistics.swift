@@ -180,6 +180,14 @@ extension Preprocessing {
 }
 
 extension DataSets {
+    /// Opens all splits that a data set has, the training split first.
+    public static func openSplits(
+        _ name: String
+    ) throws -> [(split: Split, source: any ImageSource)] {
+        let train = try open(name, split: .train)
+        return [(.train, train)] + (try openTest(name).map { [(.test, $0)] } ?? [])
+    }
+
     /// Opens the test split, or gives nil where the data set has none.
     public static func openTest(_ name: String) throws -> (any ImageSource)? {
         do {

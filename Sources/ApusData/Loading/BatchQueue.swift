@@ -218,7 +218,8 @@ final class BatchQueue: @unchecked Sendable {
         samplesMade += chunk.range.count
         for (position, sample) in outcome.replaced { slots[index].samples[position] = sample }
         slots[index].broken += outcome.broken
-        if let failure = outcome.failure, failure.position < slots[index].failure?.position ?? .max {
+        if let failure = outcome.failure, failure.position < slots[index].failure?.position ?? .max
+        {
             slots[index].failure = failure
         }
         slots[index].made += chunk.range.count
