@@ -156,7 +156,9 @@ struct Look: Sendable {
                 problems = [(.noImage, error.map { Self.words($0, name) } ?? "is of no known kind")]
                 return
             }
-            if let stated = ImageKind(fileName: source.stableName(of: index)), stated != kind {
+            if Self.hasFileNames(source),
+                let stated = ImageKind(fileName: source.stableName(of: index)), stated != kind
+            {
                 problems.append((.wrongName, "is a \(kind) file named as \(stated)"))
             }
             do {
@@ -180,6 +182,12 @@ struct Look: Sendable {
         } else {
             hash = PerceptualHash(image)
         }
+    }
+
+    /// Packs keep the names of files that they have turned into others.
+    private static func hasFileNames(_ source: any ImageSource) -> Bool {
+        if let part = source as? SubsetSource { return hasFileNames(part.base) }
+        return !(source is PackSource)
     }
 
     /// The problem without the name, which is given beside it.

@@ -58,6 +58,12 @@ public struct ClassCount: Hashable, Codable, Sendable {
     public let name: String
     public let train: Int
     public let test: Int
+
+    package init(name: String, train: Int, test: Int) {
+        self.name = name
+        self.train = train
+        self.test = test
+    }
 }
 
 /// Everything `DataCheck` found.
@@ -84,7 +90,7 @@ public struct DataFindings: Hashable, Codable, Sendable {
         public let median: Int
         public let largest: Int
 
-        init?(_ values: [Int]) {
+        package init?(_ values: [Int]) {
             guard !values.isEmpty else { return nil }
             let sorted = values.sorted()
             least = sorted[0]

@@ -114,7 +114,7 @@ public struct PackSource: ImageSource {
         guard (PackFormat.startSize...endPlace).contains(end.entries),
             (0...endPlace / PackFormat.Entry.size).contains(end.count),
             end.entries + end.count * PackFormat.Entry.size == end.names,
-            (end.names...endPlace).contains(end.about),
+            end.names <= end.about, end.about <= endPlace,
             end.aboutSize >= 0, end.aboutSize == endPlace - end.about,
             XXHash64.hash(UnsafeRawBufferPointer(rebasing: bytes[end.entries..<endPlace]))
                 == end.checksum

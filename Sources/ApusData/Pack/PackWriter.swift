@@ -84,7 +84,7 @@ public enum PackWriter {
                                 label: source.label(at: index), split)
                             report.images += 1
                         case .failure(let failure):
-                            guard options.skipsBroken else { throw failure.error }
+                            guard options.skipsBroken else { throw failure.withRemedy }
                             report.broken.append("\(failure.error)")
                         }
                         done += 1
@@ -125,6 +125,14 @@ public enum PackWriter {
     /// What is wrong with one image.
     private struct PackFailure: Error {
         let error: any Error
+
+        /// The error with what can be done about it while packing.
+        var withRemedy: any Error {
+            guard let error = error as? DataError else { return error }
+            return DataError(
+                error.place, error.problem,
+                remedy: "\(error.remedy), or leave out such images with --skip-broken")
+        }
     }
 
     /// An image as the pack holds it.
