@@ -7,9 +7,11 @@ set -euo pipefail
 packages=(
     "libdnnl-dev|nothing builds: the engine's kernels|yes"
     "libturbojpeg0-dev|nothing builds: reading JPEG pictures|yes"
+    "libjpeg-dev|nothing builds: reading parts of JPEG pictures|yes"
     "libpng-dev|nothing builds: reading PNG pictures|yes"
     "zlib1g-dev|nothing builds: reading compressed data|yes"
     "gcc|nothing builds: the C kernels and the OpenMP runtime|yes"
+    "libwebp7|WebP pictures cannot be read|no"
     "make|only 'make': run scripts/ and swift by hand|no"
     "dataset-fashion-mnist|'make demo' and '--data fashion-mnist' have no pictures|no"
 )
@@ -42,8 +44,8 @@ check_swift || status=1
 
 if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
     say "this is not a Debian system; install by hand, under the names your system uses:"
-    say "  to build: oneDNN (2.6 or later, with headers), TurboJPEG, libpng, zlib, gcc with libgomp"
-    say "  otherwise: make; Fashion-MNIST in IDX files for the demo"
+    say "  to build: oneDNN (2.6 or later, with headers), TurboJPEG, libjpeg-turbo, libpng, zlib, gcc with libgomp"
+    say "  otherwise: make; libwebp 1 (found when the command runs); Fashion-MNIST in IDX files for the demo"
     exit "$status"
 fi
 

@@ -4,60 +4,60 @@
 #include "transcendental.h"
 #include <string.h>
 
-enum { group = 64 };
-
 INLINE long reflected(long i, long count) {
     return i < 0 ? -i : (i >= count ? 2 * (count - 1) - i : i);
 }
 
-CLONES void apus_blur(
+// Where a group of samples begins. The last group of a row overlaps the one before: that is less
+// work than its samples one by one.
+INLINE long group_start(long x, long group, long width) {
+    return x + group <= width ? x : width - group;
+}
+
+// `group` is a constant, at most the width.
+INLINE void blur_groups(
     float *plane, long height, long width, const float *weights, long radius, float scale,
-    float bias, float *work) {
-    float *padded = work + height * width;
+    float bias, float *work, const int group) {
+    float *row = work + height * width + radius;
     for (long y = 0; y < height; y++) {
         const float *from = plane + y * width;
-        float *restrict to = work + y * width, *row = padded + radius;
         memcpy(row, from, width * sizeof(float));
         for (long i = 1; i <= radius; i++) {
             row[-i] = from[i];
             row[width - 1 + i] = from[width - 1 - i];
         }
-        long x = 0;
-        for (; x + group <= width; x += group) {
-            float sum[group];
-            for (int l = 0; l < group; l++) sum[l] = weights[0] * row[x + l];
+        for (long first = 0; first < width; first += group) {
+            const float *here = row + group_start(first, group, width);
+            float *restrict to = work + y * width + (here - row);
+            float sum[64];
+            for (int l = 0; l < group; l++) sum[l] = weights[0] * here[l];
             for (long j = 1; j <= radius; j++)
-                for (int l = 0; l < group; l++)
-                    sum[l] += weights[j] * (row[x + l - j] + row[x + l + j]);
-            for (int l = 0; l < group; l++) to[x + l] = sum[l];
-        }
-        for (; x < width; x++) {
-            float sum = weights[0] * row[x];
-            for (long j = 1; j <= radius; j++) sum += weights[j] * (row[x - j] + row[x + j]);
-            to[x] = sum;
+                for (int l = 0; l < group; l++) sum[l] += weights[j] * (here[l - j] + here[l + j]);
+            for (int l = 0; l < group; l++) to[l] = sum[l];
         }
     }
-    for (long y = 0; y < height; y++) {
-        float *restrict to = plane + y * width;
-        long x = 0;
-        for (; x + group <= width; x += group) {
-            float sum[group];
-            for (int l = 0; l < group; l++) sum[l] = weights[0] * work[y * width + x + l];
+    for (long y = 0; y < height; y++)
+        for (long first = 0; first < width; first += group) {
+            long x = group_start(first, group, width);
+            const float *here = work + y * width + x;
+            float *restrict to = plane + y * width + x;
+            float sum[64];
+            for (int l = 0; l < group; l++) sum[l] = weights[0] * here[l];
             for (long j = 1; j <= radius; j++) {
                 const float *above = work + reflected(y - j, height) * width + x;
                 const float *below = work + reflected(y + j, height) * width + x;
                 for (int l = 0; l < group; l++) sum[l] += weights[j] * (above[l] + below[l]);
             }
-            for (int l = 0; l < group; l++) to[x + l] = sum[l] * scale + bias;
+            for (int l = 0; l < group; l++) to[l] = sum[l] * scale + bias;
         }
-        for (; x < width; x++) {
-            float sum = weights[0] * work[y * width + x];
-            for (long j = 1; j <= radius; j++)
-                sum += weights[j] * (work[reflected(y - j, height) * width + x]
-                                     + work[reflected(y + j, height) * width + x]);
-            to[x] = sum * scale + bias;
-        }
-    }
+}
+
+CLONES void apus_blur(
+    float *plane, long height, long width, const float *weights, long radius, float scale,
+    float bias, float *work) {
+    if (width >= 64) blur_groups(plane, height, width, weights, radius, scale, bias, work, 64);
+    else if (width >= 16) blur_groups(plane, height, width, weights, radius, scale, bias, work, 16);
+    else blur_groups(plane, height, width, weights, radius, scale, bias, work, 1);
 }
 
 CLONES void apus_sobel(const float *from, float *restrict to, long height, long width) {

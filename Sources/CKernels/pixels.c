@@ -10,12 +10,14 @@ INLINE float clamped(float x) { return x < 0 ? 0 : (x > 1 ? 1 : x); }
 // The weights torchvision uses.
 INLINE float luma(float r, float g, float b) { return 0.2989f * r + 0.587f * g + 0.114f * b; }
 
-INLINE float positive_fraction_of_six(float k) { return k - 6 * __builtin_floorf(k * (1.0f / 6)); }
+// The rest of a number from 0 on when divided by six. The conversion is one instruction everywhere,
+// which rounding down is not.
+INLINE float modulo_six(float k) { return k - 6 * (float)(int)(k * (1.0f / 6)); }
 
-// One channel from hue (0...6), value and chroma, where n is 5 for red, 3 for green, 1 for blue: the
+// One channel from hue (-1...12), value and chroma, where n is 5 for red, 3 for green, 1 for blue: the
 // usual formula for six cases in one expression.
 INLINE float from_hue(float hue, float value, float chroma, float n) {
-    float k = positive_fraction_of_six(hue + n);
+    float k = modulo_six(hue + n);
     float far = 4 - k;
     return value - chroma * clamped(k < far ? k : far);
 }

@@ -2,12 +2,12 @@
 #include "clones.h"
 #include "elements.h"
 
-// Samples summed in registers before they are stored.
-enum { group = 64 };
-
+// Sums of 64 samples at a time stay in registers. The last 64 overlap those before: that is less
+// work than one by one.
 #define COLUMNS(type)                                                                       \
-    long x = 0;                                                                             \
-    for (; x + group <= count; x += group) {                                                \
+    enum { group = 64 };                                                                    \
+    for (long first = 0; count >= group && first < count; first += group) {                 \
+        long x = first + group <= count ? first : count - group;                            \
         float sum[group] = {0};                                                             \
         for (long j = 0; j < taps; j++) {                                                   \
             const type *from = rows + j * stride + x;                                       \
@@ -15,7 +15,7 @@ enum { group = 64 };
         }                                                                                   \
         for (int l = 0; l < group; l++) out[x + l] = sum[l];                                \
     }                                                                                       \
-    for (; x < count; x++) {                                                                \
+    for (long x = 0; count < group && x < count; x++) {                                     \
         float sum = 0;                                                                      \
         for (long j = 0; j < taps; j++) sum += weights[j] * rows[j * stride + x];           \
         out[x] = sum;                                                                       \
@@ -36,10 +36,32 @@ CLONES void apus_resample_float_columns(
 // A pixel of three channels and what follows it, from any address.
 typedef float pixel __attribute__((vector_size(16), aligned(4)));
 
+INLINE pixel weighted(const float *from, const float *weights, long taps) {
+    pixel sum = weights[0] * *(const pixel *)from;
+    for (long j = 1; j < taps; j++) sum += weights[j] * *(const pixel *)(from + 3 * j);
+    return sum;
+}
+
+INLINE void color_row(
+    const float *row, const int32_t *starts, const float *weights, long taps, long width,
+    int clamps, float low, float high, const float *scale, const float *bias,
+    float *restrict out, long plane) {
+    pixel least = {low, low, low, low}, most = {high, high, high, high};
+    pixel by = {scale[0], scale[1], scale[2], 0}, plus = {bias[0], bias[1], bias[2], 0};
+    for (long x = 0; x < width; x++) {
+        pixel sum = weighted(row + 3 * starts[x], weights + x * taps, taps);
+        if (clamps) sum = __builtin_elementwise_min(__builtin_elementwise_max(sum, least), most);
+        sum = sum * by + plus;
+        for (int c = 0; c < 3; c++) out[c * plane + x] = sum[c];
+    }
+}
+
 CLONES void apus_resample_row(
     const float *row, long channels, const int32_t *starts, const float *weights, long taps,
     long width, float low, float high, const float *scale, const float *bias,
     float *restrict out, long plane) {
+#define COLOR_ROW(taps, clamps) \
+    color_row(row, starts, weights, taps, width, clamps, low, high, scale, bias, out, plane)
     if (channels == 1) {
         for (long x = 0; x < width; x++) {
             float sum = 0;
@@ -47,17 +69,19 @@ CLONES void apus_resample_row(
             sum = sum < low ? low : (sum > high ? high : sum);
             out[x] = sum * scale[0] + bias[0];
         }
-        return;
+    } else if (low > -__builtin_inff() || high < __builtin_inff()) {
+        COLOR_ROW(taps, 1);
+    } else if (taps == 2) {
+        // Enlarging and shrinking by less than two: a loop of known length is unrolled.
+        COLOR_ROW(2, 0);
+    } else if (taps == 3) {
+        COLOR_ROW(3, 0);
+    } else if (taps == 4) {
+        COLOR_ROW(4, 0);
+    } else {
+        COLOR_ROW(taps, 0);
     }
-    pixel least = {low, low, low, low}, most = {high, high, high, high};
-    pixel by = {scale[0], scale[1], scale[2], 0}, plus = {bias[0], bias[1], bias[2], 0};
-    for (long x = 0; x < width; x++) {
-        const float *from = row + 3 * starts[x], *weight = weights + x * taps;
-        pixel sum = {0};
-        for (long j = 0; j < taps; j++) sum += weight[j] * *(const pixel *)(from + 3 * j);
-        sum = __builtin_elementwise_min(__builtin_elementwise_max(sum, least), most) * by + plus;
-        for (int c = 0; c < 3; c++) out[c * plane + x] = sum[c];
-    }
+#undef COLOR_ROW
 }
 
 CLONES void apus_convert_row(

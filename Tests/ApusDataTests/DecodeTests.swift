@@ -150,7 +150,7 @@ import Testing
         let text = dataError(naming: "notes.png") {
             _ = try decoder.decode(Array("hello\nworld, this is".utf8), name: "notes.png")
         }
-        #expect(text.contains("not a JPEG or PNG image"))
+        #expect(text.contains("not a JPEG, PNG or WebP image"))
         #expect(text.contains("hello world"))
         let empty = dataError(naming: "a.jpg") { _ = try decoder.decode([], name: "a.jpg") }
         #expect(empty.contains("empty"))
@@ -162,6 +162,36 @@ import Testing
             _ = try decoder.decode(contentsOf: "/nowhere/a.jpg")
         }
         #expect(missing.contains("no such file"))
+    }
+
+    @Test func webPWhereItsLibraryIs() throws {
+        // Four by three pixels, without loss; the last column is a fifth opaque.
+        let file: [UInt8] = [
+            82, 73, 70, 70, 70, 0, 0, 0, 87, 69, 66, 80, 86, 80, 56, 76, 57, 0, 0, 0, 47, 3, 128,
+            0, 16, 95, 64, 144, 109, 83, 172, 1, 29, 246, 136, 2, 129, 36, 176, 241, 7, 27, 100,
+            130, 108, 155, 66, 205, 159, 224, 78, 15, 254, 16, 65, 28, 82, 24, 108, 198, 128, 32,
+            128, 132, 37, 131, 164, 54, 88, 98, 150, 133, 35, 250, 31, 246, 35, 0,
+        ]
+        guard dlopen("libwebp.so.7", RTLD_NOW) != nil else {
+            let missing = dataError(naming: "a.webp") {
+                _ = try ImageDecoder().decode(file, name: "a.webp")
+            }
+            #expect(missing.contains("libwebp"))
+            return
+        }
+        let image = try ImageDecoder().decode(file, name: "a.webp")
+        #expect(image.width == 4 && image.height == 3 && image.channels == 3)
+        #expect(Array(image.pixels[15..<18]) == [60, 100, 200])
+        #expect(Array(image.pixels[33..<36]) == [240, 244, 244])
+        for count in [12, 20, file.count - 5] {
+            let message = dataError(naming: "a.webp") {
+                _ = try ImageDecoder().decode(Array(file[..<count]), name: "a.webp")
+            }
+            #expect(message.contains("damaged"))
+        }
+        _ = dataError(naming: "--max-pixels") {
+            _ = try ImageDecoder(maximumPixels: 11).decode(file, name: "a.webp")
+        }
     }
 
     @Test func tooManyPixelsAreAnError() throws {

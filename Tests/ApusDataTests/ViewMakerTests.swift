@@ -108,9 +108,10 @@ import Testing
         }
     }
 
-    /// Decoding at a fraction of the size averages in the frequency domain instead of the picture:
-    /// measured on photographs, 0.0021 on average and 0.04 at most of a range of 1; JPEG itself, at
-    /// quality 92, moves samples by more.
+    /// Decoding at a fraction of the size averages in the frequency domain instead of the picture.
+    /// Random crops of photographs of 500x375 pixels at quality 92 to 96 differ from those of the
+    /// whole by 0.0015 (to 80 pixels) to 0.005 (to 10 pixels) rms and 0.09 at most, in units where
+    /// white is 1.
     @Test(arguments: [TJSAMP_444, TJSAMP_420]) func fractionsAreClose(sampling: TJSAMP) throws {
         let cut = Augmentation(
             randomResizedCrop: RandomResizedCrop(scale: 0.3...1, ratio: 0.9...1.1))

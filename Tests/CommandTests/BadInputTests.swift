@@ -44,7 +44,8 @@ struct BadInputTests {
 
         try scratch.write(Array("just words".utf8), to: "data/train/dark/text.png")
         expectFailure(
-            try train(scratch.path("data"), scratch.path("run")), "text.png", "not a JPEG or PNG")
+            try train(scratch.path("data"), scratch.path("run")), "text.png",
+            "not a JPEG, PNG or WebP")
         try FileManager.default.removeItem(atPath: scratch.path("data/train/dark/text.png"))
 
         try scratch.write(

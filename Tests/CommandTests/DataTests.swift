@@ -104,10 +104,12 @@ struct DataTests {
                 ] + more
             ).wait()
         }
-        expectFailure(try train("a"), "bad.png")
+        // The first of all, which tells a loader the size.
+        try scratch.write([1], to: "data/train/bright/-.png")
+        expectFailure(try train("a"), "bright/-.png")
         let result = try train("b", "--skip-broken")
         #expect(result.status == 0, "\(result.errors)")
-        #expect(result.errors.contains("1 image could not be read"))
+        #expect(result.errors.contains("2 images could not be read"))
         #expect(result.errors.contains("bad.png"))
     }
 

@@ -152,7 +152,7 @@ struct Look: Sendable {
             content = Content(hash: XXHash64.hash(file), bytes: file.count)
             bytes = file.count
             guard let kind = ImageKind(content: file) else {
-                let error = Result { try ImageDecoder().decode(file, name: name) }.failure
+                let error = Result { try source.decoder.decode(file, name: name) }.failure
                 problems = [(.noImage, error.map { Self.words($0, name) } ?? "is of no known kind")]
                 return
             }
@@ -162,7 +162,7 @@ struct Look: Sendable {
                 problems.append((.wrongName, "is a \(kind) file named as \(stated)"))
             }
             do {
-                note(try ImageDecoder().decode(file, name: name))
+                note(try source.decoder.decode(file, name: name))
             } catch {
                 problems.append(
                     (kind.isCutShort(file) ? .cutShort : .damaged, Self.words(error, name)))

@@ -1,4 +1,4 @@
-/// Turns the bytes of a JPEG or PNG file into an image.
+/// Turns the bytes of a JPEG, PNG or WebP file into an image. WebP needs libwebp on the machine.
 public struct ImageDecoder: Hashable, Sendable {
     /// Images of more pixels are an error before memory is asked for: a file of a few hundred
     /// bytes can claim any size.
@@ -49,8 +49,11 @@ public struct ImageDecoder: Hashable, Sendable {
         if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
             return try PNGDecoder.decode(bytes, name: name, limits: self)
         }
+        if WebPDecoder.isWebP(bytes) {
+            return try WebPDecoder.decode(bytes, name: name, limits: self)
+        }
         throw DataError(
-            name, "is not a JPEG or PNG image (\(Self.describe(bytes)))",
+            name, "is not a JPEG, PNG or WebP image (\(Self.describe(bytes)))",
             remedy: "convert it to one of them or remove it")
     }
 

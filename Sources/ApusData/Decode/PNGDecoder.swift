@@ -42,7 +42,7 @@ enum PNGDecoder {
     }
 
     /// Lays the picture over a white page, mixing the stored samples as browsers do.
-    private static func overWhite(_ pixels: [UInt8], channels: Int) -> [UInt8] {
+    static func overWhite(_ pixels: [UInt8], channels: Int) -> [UInt8] {
         let stride = channels + 1
         let count = pixels.count / stride
         return [UInt8](unsafeUninitializedCapacity: count * channels) { target, filled in

@@ -142,7 +142,7 @@ public final class Loader {
         _ source: any ImageSource, _ views: [ImageTransform], _ options: LoaderOptions,
         _ register: BrokenRegister, _ queue: BatchQueue
     ) {
-        let maker = ViewMaker(views)
+        let maker = ViewMaker(views, decoder: source.decoder)
         if options.measuresStages { maker.scratch.clock = StageClock() }
         while let chunk = queue.claim() {
             var outcome = BatchQueue.Outcome()

@@ -12,7 +12,7 @@ public struct PackSource: ImageSource {
     private let data: Data
     private let namesStart: Int
     private let entries: [PackFormat.Entry]
-    private let decoder: ImageDecoder
+    public let decoder: ImageDecoder
 
     /// Opens a split of a pack; throws if it has no image of that split.
     public init(path: String, split: Split, decoder: ImageDecoder = ImageDecoder()) throws {

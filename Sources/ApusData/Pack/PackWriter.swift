@@ -150,7 +150,7 @@ public enum PackWriter {
             switch stored {
             case .decoded(let image): original = image
             case .encoded(let bytes):
-                original = try ImageDecoder().decode(bytes, name: source.name(of: index))
+                original = try source.decoder.decode(bytes, name: source.name(of: index))
                 file = bytes
             }
             let longest = max(original.width, original.height)

@@ -9,7 +9,7 @@ public struct FolderSource: ImageSource {
     /// Paths that start inside `root`, or absolute ones.
     private let paths: [String]
     private let labels: [Int32]
-    private let decoder: ImageDecoder
+    public let decoder: ImageDecoder
 
     /// The images at `paths`; `labels` are -1 where `classNames` is empty.
     init(

@@ -14,6 +14,7 @@ public struct SubsetSource: ImageSource {
     public var count: Int { indices.count }
     public var classNames: [String] { base.classNames }
     public var imageShape: ImageShape? { base.imageShape }
+    public var decoder: ImageDecoder { base.decoder }
     public var otherFiles: [String] { base.otherFiles }
     public func label(at index: Int) -> Int { base.label(at: indices[index]) }
     public func image(at index: Int) throws -> Image { try base.image(at: indices[index]) }

@@ -19,9 +19,12 @@ public protocol ImageSource: Sendable {
     func stableName(of index: Int) -> String
     /// Files beside the images that are none by their names, for the caller to report.
     var otherFiles: [String] { get }
+    /// What decodes the images that are stored encoded, and what it accepts.
+    var decoder: ImageDecoder { get }
 }
 
 extension ImageSource {
+    public var decoder: ImageDecoder { ImageDecoder() }
     /// Whether images have labels, as supervised training needs them.
     public var hasLabels: Bool { !classNames.isEmpty }
     public func stableName(of index: Int) -> String { String(index) }

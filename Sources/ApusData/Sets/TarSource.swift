@@ -9,7 +9,7 @@ public struct TarSource: ImageSource {
     private let shards: [String]
     private let items: [Item]
     private let labels: [Int32]
-    private let decoder: ImageDecoder
+    public let decoder: ImageDecoder
 
     private struct Item {
         let shard: Int

@@ -7,6 +7,7 @@ public struct Unlabelled: ImageSource {
     public var count: Int { base.count }
     public var classNames: [String] { [] }
     public var imageShape: ImageShape? { base.imageShape }
+    public var decoder: ImageDecoder { base.decoder }
     public var otherFiles: [String] { base.otherFiles }
     public func label(at index: Int) -> Int { -1 }
     public func image(at index: Int) throws -> Image { try base.image(at: index) }

@@ -108,12 +108,13 @@ package struct ViewGeometry: Hashable, Sendable {
             width: columns.1 - columns.0)
     }
 
-    /// The strongest reduction, 1, 2, 4 or 8, at which the source still has at least as many
-    /// pixels as it is resized to, so that resizing never enlarges what decoding reduced.
+    /// The strongest reduction, 1, 2, 4 or 8, at which the source still has at least twice as many
+    /// pixels on both sides as it is resized to: what the decoder's sharper filter takes away, the
+    /// resizing would have taken, too. Twice is also what PIL asks for (`reducing_gap`).
     var reduction: Int {
         [8, 4, 2].first { denominator in
-            source.height >= denominator * resized.height
-                && source.width >= denominator * resized.width
+            source.height >= 2 * denominator * resized.height
+                && source.width >= 2 * denominator * resized.width
         } ?? 1
     }
 

@@ -61,6 +61,9 @@ extension ViewGeometry {
         Self.prepare(
             vertical, from: source.top - region.top, source.height, within: region.height,
             region.denominator, outputs: resized.height, rows, mirrors: false, interpolation)
+        // Cubic weights overshoot; a picture does not leave the range of its samples.
+        let range: (low: Float, high: Float) =
+            interpolation == .bicubic ? (0, 255) : (-.infinity, .infinity)
         let channels = region.channels
         let count = (horizontal.end - horizontal.first) * channels
         // The last pixel is read as four floats, one of which is not used.
@@ -71,10 +74,10 @@ extension ViewGeometry {
             apus_resample_columns(
                 corner + Int(vertical.starts[y]) * region.stride, region.stride,
                 vertical.weights + y * vertical.taps, vertical.taps, row, count)
-            // Cubic weights overshoot; a picture does not leave the range of its samples.
             apus_resample_row(
                 row, channels, horizontal.starts, horizontal.weights, horizontal.taps,
-                columns.count, 0, 255, scales, biases, start + y * window.width, plane)
+                columns.count, range.low, range.high, scales, biases, start + y * window.width,
+                plane)
         }
     }
 
