@@ -107,8 +107,15 @@ import Testing
             return bytes
         }
 
+        /// Makes a new file each time: file systems write a file that is emptied and filled again
+        /// through to the disk, which takes a hundred times as long as everything else here.
+        private func write(_ bytes: [UInt8], to path: String) throws {
+            unlink(path)
+            try Data(bytes).write(to: URL(fileURLWithPath: path))
+        }
+
         func read(_ bytes: [UInt8]) throws {
-            if let keptPath { try Data(bytes).write(to: URL(fileURLWithPath: keptPath)) }
+            if let keptPath { try write(bytes, to: keptPath) }
             switch kind {
             case .jpeg, .png, .webp:
                 let image = try decoder.decode(bytes, name: "mutant")
@@ -121,7 +128,7 @@ import Testing
                     memory + $0 * maker.views[0].count
                 }
             case .tar, .pack, .list:
-                try Data(bytes).write(to: URL(fileURLWithPath: path))
+                try write(bytes, to: path)
                 let source = try DataSets.open(path, split: .train)
                 var failure: (any Error)?
                 for index in 0..<min(source.count, FuzzTests.mostImages) {
