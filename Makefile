@@ -1,8 +1,9 @@
 # Every target works from a fresh checkout; `make help` lists them.
 SWIFT ?= swift
+FUZZ_SECONDS ?= 300
 SOURCES = Sources Tests Package.swift
 
-.PHONY: help setup build demo test bench compare format lint docs clean
+.PHONY: help setup build demo test fuzz bench compare format lint docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,6 +20,11 @@ demo: build ## train, evaluate and use a small network
 
 test: setup ## run every test, optimized
 	$(SWIFT) test -c release
+
+fuzz: setup ## read damaged files for longer: FUZZ_SECONDS of each kind
+	@mkdir -p .build/fuzz
+	APUS_FUZZ_SECONDS=$(FUZZ_SECONDS) APUS_FUZZ_FOLDER=$(CURDIR)/.build/fuzz \
+		$(SWIFT) test -c release --filter FuzzTests
 
 bench: build ## measure speed on this machine
 	@bash scripts/bench.sh

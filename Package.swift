@@ -24,10 +24,12 @@ let package = Package(
         .target(name: "ApusModels", dependencies: ["ApusGraph"]),
         .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
         .target(name: "ApusRuntime", dependencies: ["ApusCompiler", "CDNNL", "CKernels"]),
+        .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
         .target(
             name: "ApusData",
-            dependencies: ["ApusTensor", "CJPEG", "CKernels", "CTurboJPEG", "CPNG", "CZlib"]),
-        .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
+            dependencies: [
+                "ApusTensor", "ApusFiles", "CJPEG", "CKernels", "CTurboJPEG", "CPNG", "CZlib",
+            ]),
         .target(
             name: "ApusTraining",
             dependencies: ["ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "CKernels"]),

@@ -11,7 +11,7 @@ struct ApusCommand: ParsableCommand {
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
             ModelsCommand.self, ScaleCommand.self, DoctorCommand.self, VerifyCommand.self,
-            BenchCommand.self,
+            BenchCommand.self, DataCommand.self, PackCommand.self,
         ])
 }
 

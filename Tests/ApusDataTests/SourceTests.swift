@@ -168,11 +168,11 @@ import Testing
         let none = dataError(naming: folder.path) {
             _ = try DataSets.open(folder.path, split: .train)
         }
-        #expect(none.contains("no class folders"))
+        #expect(none.contains("is an empty folder"))
         let missing = dataError(naming: "/nowhere/pictures") {
             _ = try DataSets.open("/nowhere/pictures", split: .train)
         }
-        #expect(missing.contains("neither a folder nor the name"))
+        #expect(missing.contains("neither a folder nor a file"))
         let source = dataError(naming: "/nowhere") { _ = try FolderSource(directory: "/nowhere") }
         #expect(source.contains("does not exist"))
         let file = try folder.write([1], to: "file")

@@ -44,11 +44,14 @@ public struct ImageDecoder: Hashable, Sendable {
 
     /// Reads the file at `path`, for decoding it later.
     public func read(_ path: String) throws -> [UInt8] {
-        try FileBytes.read(path, limit: maximumBytes) { size in
-            DataError(
-                path, "has \(size) bytes, more than the limit of \(maximumBytes)",
-                remedy: "scale the image down or raise --max-bytes")
-        }
+        try FileBytes.read(path, limit: maximumBytes) { tooLarge($0, path) }
+    }
+
+    /// The error for an image of more than `maximumBytes`.
+    func tooLarge(_ size: Int, _ name: String) -> DataError {
+        DataError(
+            name, "has \(size) bytes, more than the limit of \(maximumBytes)",
+            remedy: "scale the image down or raise --max-bytes")
     }
 
     static func isJPEG(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0xFF, 0xD8, 0xFF]) }

@@ -34,7 +34,18 @@ final class BatchQueue: @unchecked Sendable {
         var made = 0
         /// The first sample that failed, and why.
         var failure: (position: Int, error: any Error)?
+        /// Images in whose place others stand.
+        var broken: [BrokenImage] = []
         var batch: Batch?
+    }
+
+    /// How a chunk turned out.
+    struct Outcome {
+        /// The first sample that failed, and why.
+        var failure: (position: Int, error: any Error)?
+        /// Where in the batch another sample stands than was asked for, and which.
+        var replaced: [(position: Int, sample: Int)] = []
+        var broken: [BrokenImage] = []
     }
 
     private let lock = NSCondition()
@@ -51,6 +62,9 @@ final class BatchQueue: @unchecked Sendable {
     private var failure: (any Error)?
     private var workers = 0
     private var stageTimes = StageTimes()
+    private var samplesMade = 0
+    /// The broken images of the batches that were taken, which do not depend on timing.
+    private var broken: [Int: BrokenImage] = [:]
 
     /// Claims cost a lock, so they are not one by one; few, so that all workers get some.
     private static let chunkSize = 16
@@ -83,10 +97,15 @@ final class BatchQueue: @unchecked Sendable {
         }
     }
 
-    /// What the workers have reported.
-    var times: StageTimes { lock.withLock { stageTimes } }
+    /// What the workers have reported: the time spent, and the samples made in it.
+    var work: (times: StageTimes, samples: Int) { lock.withLock { (stageTimes, samplesMade) } }
 
     func add(_ times: StageTimes) { lock.withLock { stageTimes += times } }
+
+    /// Images that were replaced in the batches taken so far, in the order of the source.
+    var brokenImages: [BrokenImage] {
+        lock.withLock { broken.values.sorted { $0.sample < $1.sample } }
+    }
 
     // MARK: For the taker
 
@@ -99,7 +118,7 @@ final class BatchQueue: @unchecked Sendable {
             if isStopped || head >= end ?? .max { return nil }
             let slot = head % slots.count
             if opened > head, slots[slot].made == slots[slot].samples.count {
-                if let error = slots[slot].failure?.error {
+                if let error = slots[slot].failure?.error ?? noteBroken(slots[slot].broken) {
                     failure = error
                     isStopped = true
                     lock.broadcast()
@@ -114,6 +133,15 @@ final class BatchQueue: @unchecked Sendable {
             }
             lock.wait()
         }
+    }
+
+    /// Adds the broken images of a batch to those before; gives an error if they are too many.
+    private func noteBroken(_ images: [BrokenImage]) -> (any Error)? {
+        for image in images { broken[image.sample] = image }
+        let limit = BrokenImages.limit(of: order.count)
+        guard broken.count > limit, let first = broken.values.min(by: { $0.sample < $1.sample })
+        else { return nil }
+        return BrokenRegister.tooMany(broken.count, of: order.count, limit, first.reason)
     }
 
     /// Ends all workers and waits until they are gone.
@@ -162,6 +190,7 @@ final class BatchQueue: @unchecked Sendable {
         slots[slot].claimed = 0
         slots[slot].made = 0
         slots[slot].failure = nil
+        slots[slot].broken = []
         let floats = slots[slot].samples.count * floatsOfSample
         slots[slot].elements = [Float](unsafeUninitializedCapacity: floats) { $1 = floats }
         slots[slot].memory = slots[slot].elements.withUnsafeMutableBufferPointer(\.baseAddress)
@@ -182,11 +211,15 @@ final class BatchQueue: @unchecked Sendable {
     }
 
     /// Reports the samples of a chunk as made, or the first of them that failed.
-    func finish(_ chunk: Chunk, failure: (position: Int, error: any Error)?) {
+    func finish(_ chunk: Chunk, _ outcome: Outcome) {
         lock.lock()
         defer { lock.unlock() }
         let index = chunk.slot
-        if let failure, failure.position < slots[index].failure?.position ?? .max {
+        samplesMade += chunk.range.count
+        for (position, sample) in outcome.replaced { slots[index].samples[position] = sample }
+        slots[index].broken += outcome.broken
+        if let failure = outcome.failure, failure.position < slots[index].failure?.position ?? .max
+        {
             slots[index].failure = failure
         }
         slots[index].made += chunk.range.count

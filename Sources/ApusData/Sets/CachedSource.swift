@@ -29,6 +29,8 @@ public final class CachedSource: ImageSource {
     public var imageShape: ImageShape? { source.imageShape }
     public func label(at index: Int) -> Int { source.label(at: index) }
     public func name(of index: Int) -> String { source.name(of: index) }
+    public func stableName(of index: Int) -> String { source.stableName(of: index) }
+    public var otherFiles: [String] { source.otherFiles }
 
     public func image(at index: Int) throws -> Image {
         if let image = state.withLock({ $0.images[index] }) { return image }
@@ -58,8 +60,10 @@ public final class CachedSource: ImageSource {
     public static func forSmallImages(
         _ source: any ImageSource, limit: Int = 1 << 29
     ) throws -> any ImageSource {
-        guard source.count > 0, case .encoded = try source.stored(at: 0) else { return source }
-        let bytes = try source.image(at: 0).pixels.count
+        // An image that cannot be read is the loader's to deal with.
+        let first = (0..<min(source.count, 10)).first { (try? source.image(at: $0)) != nil }
+        guard let first, case .encoded = try source.stored(at: first) else { return source }
+        let bytes = try source.image(at: first).pixels.count
         let fits = bytes <= smallImage && bytes <= limit / source.count
         return fits ? CachedSource(source, limit: limit) : source
     }
