@@ -1,17 +1,21 @@
 import ApusTensor
 
 extension Graph {
-    /// Adds the nodes that compute the gradient of the output `loss` for every parameter.
+    /// Adds the nodes that compute the gradient of the output `loss` for every parameter, or of the
+    /// caller's own loss where outputs are seeded.
     ///
     /// Nodes are visited in reverse; contributions to a value read several times are added. Values
     /// that no parameter influences get no gradient nodes.
     public func differentiated(loss name: String = "loss") throws(GraphError) -> Graph {
-        guard let loss = outputs[name], shape(loss) == [1] else {
-            throw GraphError(
-                path: name, problem: "is not a scalar output to differentiate", shapes: [])
-        }
         var pass = GradientPass(graph: self)
-        pass.gradients[loss] = pass.graph.appendSource(.constant(1), [1], path: name)
+        for (name, seed) in seeds { if let value = outputs[name] { pass.gradients[value] = seed } }
+        if seeds.isEmpty {
+            guard let loss = outputs[name], shape(loss) == [1] else {
+                throw GraphError(
+                    path: name, problem: "is not a scalar output to differentiate", shapes: [])
+            }
+            pass.gradients[loss] = pass.graph.appendSource(.constant(1), [1], path: name)
+        }
         for node in nodes.reversed() { try pass.visit(node) }
         for parameter in parameters {
             guard let gradient = pass.gradients[parameter.value] else {
