@@ -9,7 +9,7 @@ struct ApusCommand: ParsableCommand {
             "Example: apus train --data fashion-mnist --model resnet20-cifar --out runs/first",
         version: "0.1.0",
         subcommands: [
-            TrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
+            TrainCommand.self, PretrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
             ModelsCommand.self, DoctorCommand.self, VerifyCommand.self, BenchCommand.self,
         ])
 }

@@ -10,6 +10,8 @@ public enum OptimizerRecipe: Hashable, Codable, Sendable {
     case sgd(momentum: Float, nesterov: Bool)
     /// Adam with decoupled decay (Loshchilov and Hutter 2019).
     case adamW(beta1: Float, beta2: Float, epsilon: Float)
+    /// Layer-wise rates for large batches (You et al. 2017), in one of its variants.
+    case lars(LARS)
 
     public static let defaultSGD = OptimizerRecipe.sgd(momentum: 0.9, nesterov: false)
     public static let defaultAdamW = OptimizerRecipe.adamW(
@@ -42,15 +44,16 @@ public final class Optimizer {
         self.store = store
         let count = store.parameterBlock.count
         switch recipe {
-        case .sgd: state = [Arena(count: count)]
+        case .sgd, .lars: state = [Arena(count: count)]
         case .adamW: state = [Arena(count: count), Arena(count: count)]
         }
         var segments: [(range: Range<Int>, decay: Float)] = []
         for (index, slot) in store.parameters.enumerated() {
             let end =
                 index + 1 < store.parameters.count ? store.parameters[index + 1].offset : count
-            let decay = slot.isDecayed || decaysEverything ? weightDecay : 0
-            if let last = segments.last, last.decay == decay {
+            let isExcluded = recipe.lars?.excludes(slot.name) ?? false
+            let decay = (slot.isDecayed && !isExcluded) || decaysEverything ? weightDecay : 0
+            if recipe.lars == nil, let last = segments.last, last.decay == decay {
                 segments[segments.count - 1].range = last.range.lowerBound..<end
             } else {
                 segments.append((slot.offset..<end, decay))
@@ -90,8 +93,9 @@ public final class Optimizer {
         let gradients = store.gradientBlock.base
         EngineThread.shared.perform {
             let team = Team(threads: threads)
+            let scales = recipe.lars.map { layerScales($0, rate, gradientFactor, team) } ?? []
             team.splitArray(store.parameterBlock.count) { begin, end in
-                for (range, decay) in segments {
+                for (index, (range, decay)) in segments.enumerated() {
                     let part = range.clamped(to: begin..<max(begin, end))
                     if part.isEmpty { continue }
                     switch recipe {
@@ -104,11 +108,39 @@ public final class Optimizer {
                             weights, gradients, state[0].base, state[1].base, rate, beta1, beta2,
                             epsilon, decay, gradientFactor, correction(beta1), correction(beta2),
                             part.lowerBound, part.upperBound)
+                    case .lars(let lars):
+                        let scale = scales[index]
+                        apus_sgd(
+                            weights, gradients, state[0].base, lars.outerRate(rate), lars.momentum,
+                            decay * scale, gradientFactor * scale, false, part.lowerBound,
+                            part.upperBound)
                     }
                 }
             }
         }
         store.markChanged()
+    }
+
+    /// What LARS multiplies each segment's gradient with, one segment a parameter. Norms are summed
+    /// on one thread each: the result does not depend on the number of threads.
+    private func layerScales(
+        _ lars: LARS, _ rate: Float, _ gradientFactor: Float, _ team: Team
+    ) -> [Float] {
+        var scales = [Float](repeating: 1, count: segments.count)
+        let (weights, gradients) = (store.parameterBlock.base, store.gradientBlock.base)
+        scales.withUnsafeMutableBufferPointer { scales in
+            team.split(segments.count) { begin, end in
+                for index in begin..<end {
+                    let slot = store.parameters[index]
+                    let isExcluded = !slot.isDecayed || lars.excludes(slot.name)
+                    scales[index] = lars.scale(
+                        rate: rate, decay: segments[index].decay, gradientFactor: gradientFactor,
+                        isExcluded: isExcluded && !decaysEverything, weights, gradients,
+                        segments[index].range)
+                }
+            }
+        }
+        return scales
     }
 
     /// 1 - beta^steps: undoes the bias of moments that start at zero.
@@ -119,7 +151,7 @@ public final class Optimizer {
     /// Names of the state's parts in a checkpoint.
     var stateNames: [String] {
         switch recipe {
-        case .sgd: ["velocity"]
+        case .sgd, .lars: ["velocity"]
         case .adamW: ["moment1", "moment2"]
         }
     }

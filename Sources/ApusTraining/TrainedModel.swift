@@ -32,7 +32,7 @@ public struct TrainedModel {
 
     /// Whether `path` is a run folder or a checkpoint, which describe themselves.
     public static func describesItself(_ path: String) throws -> Bool {
-        try open(path).file.metadata[Checkpoint.recipeKey] != nil
+        try open(path).file.metadata[Recipe.checkpointKey] != nil
     }
 
     /// Opens a run folder or its checkpoint.

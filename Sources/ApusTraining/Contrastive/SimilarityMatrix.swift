@@ -35,8 +35,13 @@ package final class SimilarityMatrix {
     /// Whether all projections are finite numbers.
     let isFinite: Bool
 
+    private let normalizes: Bool
+    private let root: Double
+    /// Projections over their lengths times the root of the scale: their dot products are the
+    /// elements. Blocks are whole; rows past the last are zero.
     private let units: Arena
     private let lengths: [Double]
+    /// The derivative of the loss by the units.
     private let slope: Arena
     private let team: Team
     private let tiles: Arena
@@ -49,12 +54,13 @@ package final class SimilarityMatrix {
         self.scale = scale
         block = min(512, max(16, (rows / 8).roundedUp(to: 16)))
         team = Team(threads: threads)
-        units = Arena(count: rows * dimension)
-        slope = Arena(count: rows * dimension)
+        let padded = rows.roundedUp(to: block)
+        units = Arena(count: padded * dimension)
+        slope = Arena(count: padded * dimension)
         tiles = Arena(count: threads * block * block)
-        let padded = (rows + block - 1) / block * block
         positives = RowValues(0, count: padded)
         largest = RowValues(-.infinity, count: padded)
+        root = Double(scale).squareRoot()
         var lengths = [Double](repeating: 1, count: rows)
         var isFinite = true
         for row in 0..<rows {
@@ -66,10 +72,11 @@ package final class SimilarityMatrix {
             // As PyTorch's normalize, so that a row of zeros is no division by zero.
             if normalizes { lengths[row] = max(squares.squareRoot(), 1e-12) }
             for i in row * dimension..<(row + 1) * dimension {
-                units.base[i] = Float(Double(projections.elements[i]) / lengths[row])
+                units.base[i] = Float(root * Double(projections.elements[i]) / lengths[row])
             }
         }
-        self.lengths = normalizes ? lengths : []
+        self.lengths = lengths
+        self.normalizes = normalizes
         self.isFinite = isFinite
     }
 
@@ -78,11 +85,11 @@ package final class SimilarityMatrix {
 
     /// One value a row, that members of the team may write each for rows of its own.
     func perRow<Value>(_ value: Value) -> RowValues<Value> {
-        RowValues(value, count: (rows + block - 1) / block * block)
+        RowValues(value, count: rows.roundedUp(to: block))
     }
 
     /// One sum a block of rows: added up at the end, the order of additions is always the same.
-    func perBlock() -> RowValues<Double> { RowValues(0, count: (rows + block - 1) / block) }
+    func perBlock() -> RowValues<Double> { RowValues(0, count: rows.dividedRoundingUp(by: block)) }
 
     /// Shows every tile once, to be replaced by the derivative of the loss by its elements, which for
     /// a symmetric matrix is that by [i, j] plus that by [j, i]. `ofPositives` is the derivative by
@@ -99,40 +106,42 @@ package final class SimilarityMatrix {
                 }
             }
             let (i, j) = (tile.rows.lowerBound * dimension, tile.columns.lowerBound * dimension)
-            HostMatrix.multiply(
-                tile.rows.count, dimension, tile.columns.count, scale: scale, tile.x,
-                stride: tile.width, units.base + j, stride: dimension, keep: 1,
-                into: slope.base + i, stride: dimension)
+            MatrixProduct.multiply(
+                tile.x, units.base + j, into: slope.base + i, rows: tile.rows.count,
+                inner: tile.width, columns: dimension, beta: 1)
             guard !tile.isDiagonal else { return }
-            HostMatrix.multiply(
-                tile.columns.count, dimension, tile.rows.count, scale: scale, tile.x,
-                stride: tile.width, transposeA: true, units.base + i, stride: dimension, keep: 1,
-                into: slope.base + j, stride: dimension)
+            MatrixProduct.multiply(
+                tile.x, transposeA: true, units.base + i, into: slope.base + j,
+                rows: tile.width, inner: tile.rows.count, columns: dimension, beta: 1)
         }
     }
 
     /// The derivative by the similarity of single pairs of rows, for losses that look at few.
     func differentiate(_ i: Int, _ j: Int, _ derivative: Float) {
         for k in 0..<dimension {
-            slope.base[i * dimension + k] += scale * derivative * units.base[j * dimension + k]
-            slope.base[j * dimension + k] += scale * derivative * units.base[i * dimension + k]
+            slope.base[i * dimension + k] += derivative * units.base[j * dimension + k]
+            slope.base[j * dimension + k] += derivative * units.base[i * dimension + k]
         }
     }
 
     /// The gradient of the projections from all that was differentiated; through the normalization
     /// z / |z| = u it is (du - u (u . du)) / |z|.
     func gradient() -> Tensor {
-        if !lengths.isEmpty {
-            for row in 0..<rows {
-                let (u, d) = (units.base + row * dimension, slope.base + row * dimension)
-                var dot = 0.0
+        var gradient = Tensor([rows, dimension])
+        for row in 0..<rows {
+            let (u, d) = (units.base + row * dimension, slope.base + row * dimension)
+            var dot = 0.0
+            if normalizes {
                 for k in 0..<dimension { dot += Double(u[k]) * Double(d[k]) }
-                for k in 0..<dimension {
-                    d[k] = Float((Double(d[k]) - Double(u[k]) * dot) / lengths[row])
-                }
+                dot /= Double(scale)
+            }
+            let factor = root / lengths[row]
+            for k in 0..<dimension {
+                gradient.elements[row * dimension + k] = Float(
+                    factor * (Double(d[k]) - Double(u[k]) * dot))
             }
         }
-        return Tensor([rows, dimension], Array(slope.buffer))
+        return gradient
     }
 
     /// Notes the largest similarity of every row apart from its pair.
@@ -151,7 +160,7 @@ package final class SimilarityMatrix {
 
     /// Shows every tile once; several at a time, none of which share a block.
     func visit(_ body: (Tile) -> Void) {
-        let blocks = (rows + block - 1) / block
+        let blocks = rows.dividedRoundingUp(by: block)
         EngineThread.shared.perform {
             team.configure()
             for round in SimilarityMatrix.rounds(blocks) {
@@ -168,10 +177,9 @@ package final class SimilarityMatrix {
         let i = first * block..<min((first + 1) * block, rows)
         let j = second * block..<min((second + 1) * block, rows)
         let x = tiles.base + member * block * block
-        HostMatrix.multiply(
-            i.count, j.count, dimension, scale: scale, units.base + i.lowerBound * dimension,
-            stride: dimension, units.base + j.lowerBound * dimension, stride: dimension,
-            transposeB: true, into: x, stride: block)
+        MatrixProduct.multiply(
+            units.base + i.lowerBound * dimension, units.base + j.lowerBound * dimension,
+            transposeB: true, into: x, rows: i.count, inner: dimension, columns: block)
         for row in i {
             let start = x + (row - i.lowerBound) * block
             for column in j.count..<block { start[column] = -.infinity }
