@@ -10,16 +10,16 @@ import ApusTensor
 /// norm sees one chunk at a time, both views together. The first pass leaves no trace in the running
 /// statistics, and dropout zeroes the same elements in both. BYOL's loss is a mean over images and
 /// needs one pass.
-final class ContrastiveStep {
-    struct Result {
-        let loss: Double
-        let accuracy: Double
+package final class ContrastiveStep {
+    package struct Result {
+        package let loss: Double
+        package let accuracy: Double
         /// Of all images: the first views, then the second.
-        let projections: Tensor
+        package let projections: Tensor
     }
 
-    let session: Session
-    let targetSession: Session?
+    package let session: Session
+    package let targetSession: Session?
     private let recipe: PretrainingRecipe
     private let store: ParameterStore
     private let chunks: Int
@@ -27,7 +27,7 @@ final class ContrastiveStep {
     /// The sum of the chunks' gradients.
     private let sum: Arena
 
-    init(
+    package init(
         _ recipe: PretrainingRecipe, parameters: ParameterStore, target: ParameterStore?,
         configuration: Session.Configuration
     ) throws {
@@ -48,7 +48,7 @@ final class ContrastiveStep {
 
     /// Bytes of activations, of summed gradients, of the images of a batch and the matrices of the
     /// loss.
-    var bytes: Int {
+    package var bytes: Int {
         let pixels = recipe.encoder.input.count
         let rows = 2 * recipe.batch
         let loss = 4 * rows * dimension + recipe.threads * 512 * 512
@@ -58,14 +58,14 @@ final class ContrastiveStep {
     }
 
     /// Puts the gradient of the batch into the store; `batches` are its chunks.
-    func gradient(_ batches: [Batch], key: RandomKey) -> Result {
+    package func gradient(_ batches: [Batch], key: RandomKey) -> Result {
         precondition(batches.count == chunks, "\(batches.count) chunks instead of \(chunks)")
         return recipe.method == .byol ? regression(batches, key) : contrast(batches, key)
     }
 
     /// The projections of a batch whose chunks have these images, leaving running statistics as they
     /// were.
-    func projections(_ images: [Tensor], key: RandomKey) -> Tensor {
+    package func projections(_ images: [Tensor], key: RandomKey) -> Tensor {
         let buffers = Array(store.bufferBlock.buffer)
         defer {
             _ = store.bufferBlock.buffer.update(fromContentsOf: buffers)

@@ -26,6 +26,10 @@ public final class OnlineProbe {
     private let threads: Int
     /// The algorithm of every convolution that had a choice, by problem.
     var choices: [String: String] { encoder.choices }
+    /// Bytes of activations and features.
+    var bytes: Int {
+        encoder.workspaceBytes + 2 * recipe.images * encoder.classes * MemoryLayout<Float>.stride
+    }
 
     init(
         _ recipe: Recipe, encoder: Network, parameters: ParameterStore, source: any ImageSource,

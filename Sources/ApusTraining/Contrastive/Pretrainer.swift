@@ -106,7 +106,10 @@ public final class Pretrainer {
 
     /// Bytes of weights, gradients, optimizer state, activations, images and the loss.
     public var memoryBytes: Int {
-        step.bytes + parameters.byteCount + optimizer.byteCount + (target?.byteCount ?? 0)
+        let views = 2 * recipe.chunk * recipe.encoder.input.count * MemoryLayout<Float>.stride
+        // Batches made ahead lie twice in memory: where they are made and where they wait.
+        return step.bytes + parameters.byteCount + optimizer.byteCount + (target?.byteCount ?? 0)
+            + (probe?.bytes ?? 0) + 2 * LoaderOptions(batchSize: recipe.chunk).prefetch * views
     }
 
     /// What may not be as meant, before anything runs.

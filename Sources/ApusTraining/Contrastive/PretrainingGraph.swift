@@ -3,14 +3,14 @@ import ApusTensor
 
 /// The graphs of a pretraining step. The encoder's parameters have their own names, the head's begin
 /// with `head.`, the predictor's with `predictor.`.
-struct PretrainingGraph {
+package struct PretrainingGraph {
     let recipe: PretrainingRecipe
 
-    init(_ recipe: PretrainingRecipe) { self.recipe = recipe }
+    package init(_ recipe: PretrainingRecipe) { self.recipe = recipe }
 
     /// From both views of `images` images to `projection`, what the loss sees, whose gradient the
     /// caller gives.
-    func online(images: Int) throws -> Graph {
+    package func online(images: Int) throws -> Graph {
         var builder = GraphBuilder(mode: .training)
         var z = try project(&builder, images)
         if let predictor = recipe.predictor {
@@ -21,7 +21,7 @@ struct PretrainingGraph {
     }
 
     /// BYOL's target: the same without the predictor and without gradients.
-    func target(images: Int) throws -> Graph {
+    package func target(images: Int) throws -> Graph {
         var builder = GraphBuilder(mode: .training)
         builder.output("projection", try project(&builder, images))
         return builder.graph

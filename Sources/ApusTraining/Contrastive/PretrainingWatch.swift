@@ -1,12 +1,14 @@
 import ApusTensor
 
 /// Notices what goes wrong in pretraining without an error: each once, with the remedy.
-struct PretrainingWatch {
+package struct PretrainingWatch {
     private var said = Set<String>()
+    package init() {}
+
     private var probes: [(accuracy: Double, probe: Double)] = []
 
     /// What a line of metrics shows.
-    mutating func look(
+    package mutating func look(
         _ recipe: PretrainingRecipe, accuracy: Double, epoch: Double,
         _ embeddings: EmbeddingStatistics, probe: Double?
     ) -> [String] {
@@ -34,7 +36,8 @@ struct PretrainingWatch {
         if let probe {
             probes.append((accuracy, probe))
             if probes.count >= 3 {
-                let (a, b, c) = (probes.suffix(3)[0], probes.suffix(3)[1], probes.suffix(3)[2])
+                let last = Array(probes.suffix(3))
+                let (a, b, c) = (last[0], last[1], last[2])
                 if c.accuracy > a.accuracy, b.probe < a.probe - 0.005, c.probe < b.probe - 0.005 {
                     say(
                         "shortcut",
@@ -48,7 +51,7 @@ struct PretrainingWatch {
     }
 
     /// What can be said before a run: of the views, the encoder and the chunks.
-    static func hints(_ recipe: PretrainingRecipe) -> [String] {
+    package static func hints(_ recipe: PretrainingRecipe) -> [String] {
         var hints: [String] = []
         let side = min(recipe.encoder.input[1], recipe.encoder.input[2])
         if side < 64, !recipe.encoder.name.hasSuffix("-cifar") {
@@ -83,7 +86,7 @@ struct PretrainingWatch {
 
     /// Checks that views of one image are where the loss looks for them. In `projections` both views
     /// of every image are the same picture; they must be recognized. Nil if they are.
-    static func pairTest(_ projections: Tensor) -> String? {
+    package static func pairTest(_ projections: Tensor) -> String? {
         let matrix = SimilarityMatrix(projections, scale: 1, normalizes: true, threads: 1)
         matrix.visit(matrix.noteLargest)
         if matrix.accuracy >= 0.5 { return nil }
