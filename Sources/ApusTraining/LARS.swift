@@ -29,11 +29,11 @@ public struct LARS: Hashable, Codable, Sendable {
     /// What the gradient of a tensor is multiplied with before it enters the velocity. A norm of zero
     /// says nothing of the scale: the ratio is then 1.
     func scale(
-        rate: Float, decay: Float, gradientFactor: Float, isExcluded: Bool,
+        rate: Float, decay: Float, gradientFactor: Float, isScaled: Bool,
         _ weights: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>, _ range: Range<Int>
     ) -> Float {
         let innerRate = variant == .google ? rate : 1
-        if isExcluded { return innerRate }
+        guard isScaled else { return innerRate }
         let (begin, end) = (range.lowerBound, range.upperBound)
         let weight = apus_sum_of_squares(weights, begin, end).squareRoot()
         let gradient = apus_sum_of_decayed_squares(

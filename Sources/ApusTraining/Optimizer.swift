@@ -31,12 +31,17 @@ public final class Optimizer {
     private let store: ParameterStore
     /// Velocities, or first and second moments: as long as the parameters.
     private let state: [Arena]
-    /// Contiguous ranges with one decay.
-    private let segments: [(range: Range<Int>, decay: Float)]
+    /// Contiguous ranges with one decay and one factor of the learning rate; frozen ones are in none.
+    private let segments: [Segment]
+    private typealias Segment = (
+        range: Range<Int>, decay: Float, factor: Float, isScaled: Bool
+    )
 
+    /// - Parameter rateFactors: what the learning rate is multiplied by, by parameter; 1 where nothing
+    ///   is said. 0 leaves a parameter and its state untouched.
     public init(
         _ recipe: OptimizerRecipe, weightDecay: Float = 0, decaysEverything: Bool = false,
-        for store: ParameterStore
+        rateFactors: [String: Float] = [:], for store: ParameterStore
     ) {
         self.recipe = recipe
         self.weightDecay = weightDecay
@@ -47,16 +52,22 @@ public final class Optimizer {
         case .sgd, .lars: state = [Arena(count: count)]
         case .adamW: state = [Arena(count: count), Arena(count: count)]
         }
-        var segments: [(range: Range<Int>, decay: Float)] = []
+        var segments: [Segment] = []
         for (index, slot) in store.parameters.enumerated() {
             let end =
                 index + 1 < store.parameters.count ? store.parameters[index + 1].offset : count
-            let isExcluded = recipe.lars?.excludes(slot.name) ?? false
-            let decay = (slot.isDecayed && !isExcluded) || decaysEverything ? weightDecay : 0
-            if recipe.lars == nil, let last = segments.last, last.decay == decay {
+            // What LARS scales has segments of its own.
+            let isScaled = recipe.lars.map { slot.isDecayed && !$0.excludes(slot.name) } ?? false
+            let isDecayed = recipe.lars == nil ? slot.isDecayed : isScaled
+            let decay = isDecayed || decaysEverything ? weightDecay : 0
+            let factor = rateFactors[slot.name] ?? 1
+            if factor == 0 { continue }
+            if let last = segments.last, last.decay == decay, last.factor == factor,
+                last.range.upperBound == slot.offset, !last.isScaled, !isScaled
+            {
                 segments[segments.count - 1].range = last.range.lowerBound..<end
             } else {
-                segments.append((slot.offset..<end, decay))
+                segments.append((slot.offset..<end, decay, factor, isScaled))
             }
         }
         self.segments = segments
@@ -95,7 +106,8 @@ public final class Optimizer {
             let team = Team(threads: threads)
             let scales = recipe.lars.map { layerScales($0, rate, gradientFactor, team) } ?? []
             team.splitArray(store.parameterBlock.count) { begin, end in
-                for (index, (range, decay)) in segments.enumerated() {
+                for (index, (range, decay, factor, _)) in segments.enumerated() {
+                    let rate = rate * factor
                     let part = range.clamped(to: begin..<max(begin, end))
                     if part.isEmpty { continue }
                     switch recipe {
@@ -121,8 +133,8 @@ public final class Optimizer {
         store.markChanged()
     }
 
-    /// What LARS multiplies each segment's gradient with, one segment a parameter. Norms are summed
-    /// on one thread each: the result does not depend on the number of threads.
+    /// What LARS multiplies each segment's gradient with. Norms are summed on one thread each: the
+    /// result does not depend on the number of threads.
     private func layerScales(
         _ lars: LARS, _ rate: Float, _ gradientFactor: Float, _ team: Team
     ) -> [Float] {
@@ -131,12 +143,10 @@ public final class Optimizer {
         scales.withUnsafeMutableBufferPointer { scales in
             team.split(segments.count) { begin, end in
                 for index in begin..<end {
-                    let slot = store.parameters[index]
-                    let isExcluded = !slot.isDecayed || lars.excludes(slot.name)
+                    let (range, decay, factor, isScaled) = segments[index]
                     scales[index] = lars.scale(
-                        rate: rate, decay: segments[index].decay, gradientFactor: gradientFactor,
-                        isExcluded: isExcluded && !decaysEverything, weights, gradients,
-                        segments[index].range)
+                        rate: rate * factor, decay: decay, gradientFactor: gradientFactor,
+                        isScaled: isScaled, weights, gradients, range)
                 }
             }
         }
