@@ -11,7 +11,7 @@ struct ApusCommand: ParsableCommand {
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
             ModelsCommand.self, DoctorCommand.self, VerifyCommand.self, BenchCommand.self,
-            ProbeCommand.self,
+            ProbeCommand.self, EmbedCommand.self, SearchCommand.self, MapCommand.self,
         ])
 }
 
