@@ -10,6 +10,7 @@ struct ApusCommand: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             TrainCommand.self, PretrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
+            ProbeCommand.self, EmbedCommand.self, SearchCommand.self, MapCommand.self,
             ModelsCommand.self, ScaleCommand.self, DoctorCommand.self, VerifyCommand.self,
             BenchCommand.self,
         ])

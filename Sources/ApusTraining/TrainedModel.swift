@@ -105,7 +105,7 @@ public struct TrainedModel {
         recipe = nil
     }
 
-    private static func open(_ path: String) throws -> (file: TensorFile, path: String) {
+    static func open(_ path: String) throws -> (file: TensorFile, path: String) {
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
             throw TrainingError("\(path) does not exist; give a run folder or a file of weights")
