@@ -16,6 +16,7 @@ let package = Package(
         .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
         .systemLibrary(name: "CPNG", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CJPEG"),
         .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
 
         .target(name: "ApusTensor"),
@@ -23,10 +24,12 @@ let package = Package(
         .target(name: "ApusModels", dependencies: ["ApusGraph"]),
         .target(name: "ApusCompiler", dependencies: ["ApusGraph"]),
         .target(name: "ApusRuntime", dependencies: ["ApusCompiler", "CDNNL", "CKernels"]),
+        .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
         .target(
             name: "ApusData",
-            dependencies: ["ApusTensor", "CKernels", "CTurboJPEG", "CPNG", "CZlib"]),
-        .target(name: "ApusFiles", dependencies: ["ApusTensor"]),
+            dependencies: [
+                "ApusTensor", "ApusFiles", "CJPEG", "CKernels", "CTurboJPEG", "CPNG", "CZlib",
+            ]),
         .target(
             name: "ApusTraining",
             dependencies: ["ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "CKernels"]),

@@ -5,9 +5,9 @@ import Foundation
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Times training steps and inference on random data.",
+        abstract: "Times training steps and inference on random data, and the loading of images.",
         discussion: "Example: apus bench train --model resnet18-cifar --batch 128",
-        subcommands: [BenchTrain.self, BenchInfer.self])
+        subcommands: [BenchTrain.self, BenchInfer.self, BenchData.self, BenchLoss.self])
 }
 
 /// What the engine does to be faster, each of which can be left out for comparison.

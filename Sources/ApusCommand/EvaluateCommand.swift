@@ -34,6 +34,7 @@ struct EvaluateCommand: ParsableCommand {
 
     func run() throws {
         let source = try options.openData(data, split: split)
+        try source.requireClasses(data ?? "the data")
         let model = try options.load(data: source)
         guard model.classNames.count == source.classNames.count else {
             throw CommandError(

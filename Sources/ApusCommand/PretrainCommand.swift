@@ -39,6 +39,12 @@ struct PretrainCommand: ParsableCommand {
     @Option(help: "1 for gray, 3 for color. (default: what the images have)")
     var channels: Int?
 
+    @Flag(
+        help: """
+            Stop at the first image that cannot be read; else the next readable one takes its place             and all are listed at the end.
+            """)
+    var strict = false
+
     @Flag(help: "Print only errors.")
     var quiet = false
 
@@ -69,7 +75,7 @@ struct PretrainCommand: ParsableCommand {
             _ = try Models.named(model)
             source = try DataSets.open(data, split: .train)
             let (preprocessing, shape) = try Preprocessing.suggested(
-                for: source, name: data, side: side, channels: channels)
+                for: source, name: data, side: side, channels: channels, skipsBroken: !strict)
             recipe = try options.recipe(
                 model: Models.named(model, input: [shape.channels, shape.height, shape.width]),
                 data: data, classNames: source.classNames, preprocessing: preprocessing)
@@ -78,6 +84,7 @@ struct PretrainCommand: ParsableCommand {
         let pretrainer = try Pretrainer(recipe, folder: folder, source: source)
         reporter.opening(pretrainer)
         Interrupt.install()
+        pretrainer.brokenImages = strict ? .stop : .replace
         let isDone = try pretrainer.run(
             shouldStop: { Interrupt.received != nil }, onEvent: reporter.report)
         reporter.closing(pretrainer, isDone: isDone)

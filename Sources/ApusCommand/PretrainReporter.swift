@@ -103,11 +103,14 @@ final class PretrainReporter {
     func closing(_ pretrainer: Pretrainer, isDone: Bool) {
         status.clear()
         let step = pretrainer.progress.step
+        let broken = pretrainer.loader?.broken ?? []
+        DataNotes.broken(broken).forEach(say)
         emit(
             PretrainLine(
                 event: isDone ? "finished" : "interrupted", step: step,
                 seconds: (clock.now - start) / .seconds(1),
-                memory_bytes: Machine.peakResidentBytes, run: folder.path))
+                memory_bytes: Machine.peakResidentBytes, run: folder.path,
+                broken: broken.isEmpty ? nil : broken.map(\.reason)))
         guard isDone else {
             return say(
                 "stopped after step \(step); the checkpoint is saved. To continue: "
@@ -140,4 +143,5 @@ private struct PretrainLine: Encodable {
     var warning: String?
     var metrics: Metrics?
     var run: String?
+    var broken: [String]?
 }

@@ -14,6 +14,8 @@ struct TrainCommand: ParsableCommand {
             --out runs/first
             Example: apus train --data photos --side 64 --model resnet18-cifar --augment crop-flip \
             --out runs/photos
+            Example: apus train --data photos.apack --validation 0.1 --side 224 --model resnet18 \
+            --out runs/photos
             Example: apus train --out runs/first
             Example: apus train --data photos --side 64 --model resnet18-cifar --from runs/photos \
             --freeze all-but-head --out runs/tuned
@@ -21,9 +23,21 @@ struct TrainCommand: ParsableCommand {
 
     @Option(
         help: """
-            fashion-mnist, mnist:DIR, cifar10:DIR, cifar100:DIR, or a folder of class folders.
+            fashion-mnist, mnist:DIR, cifar10:DIR, cifar100:DIR, a folder of class folders, a list \
+            with labels (.csv, .jsonl, .txt), .tar archives (shard-{000..012}.tar), or a .apack file.
             """)
     var data: String?
+
+    @Option(
+        help: """
+            Hold out this share of the training images for testing, such as 0.1: the same ones \
+            every time, chosen by their names.
+            """)
+    var validation: Double?
+
+    @Flag(
+        help: "Replace images that cannot be read by others and list them; else they stop the run.")
+    var skipBroken = false
 
     @Option(help: "The network; `apus models` lists them.")
     var model: String?
@@ -67,6 +81,8 @@ struct TrainCommand: ParsableCommand {
         if let channels, channels != 1, channels != 3 {
             throw ValidationError("--channels must be 1 or 3, not \(channels)")
         }
+        try require(validation, in: 0.001...0.999, "--validation")
+        if validation != nil, data == nil { throw ValidationError("--validation goes with --data") }
         if out.isEmpty { throw ValidationError("--out needs the name of a folder") }
     }
 
@@ -81,11 +97,13 @@ struct TrainCommand: ParsableCommand {
             recipe = saved
             train = try DataSets.open(recipe.data, split: .train)
         } else {
-            guard let data, let model else {
+            guard let name = data, let model else {
                 throw ValidationError(
                     "\(out) holds no checkpoint to continue; give --data and --model")
             }
+            let data = validation.map { "validation=\($0):\(name)" } ?? name
             train = try DataSets.open(data, split: .train)
+            try train.requireClasses(name)
             recipe = try makeRecipe(data, model, train)
         }
         let test = try DataSets.openTest(recipe.data)
@@ -101,6 +119,7 @@ struct TrainCommand: ParsableCommand {
             configuration: configuration)
         reporter.opening(trainer, train: train, test: test, initial: initial, left: left)
         Interrupt.install()
+        trainer.brokenImages = skipBroken ? .replace : .stop
         let outcome = try trainer.run(
             shouldStop: { Interrupt.received != nil }, onEvent: reporter.report)
         try reporter.closing(trainer, outcome)
@@ -113,7 +132,7 @@ struct TrainCommand: ParsableCommand {
         // A name that is not known is said before images are looked at.
         _ = try Models.named(model)
         var (preprocessing, shape) = try Preprocessing.suggested(
-            for: train, name: data, side: side, channels: channels)
+            for: train, name: data, side: side, channels: channels, skipsBroken: skipBroken)
         if let initial, try TrainedModel.describesItself(initial) {
             // What the weights have learned is in the units of their own images.
             let own = try TrainedModel(initial).preprocessing

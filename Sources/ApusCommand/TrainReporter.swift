@@ -12,6 +12,7 @@ final class TrainReporter {
     private let start: ContinuousClock.Instant
     private var lastEvent: ContinuousClock.Instant?
     private var lastStep: StepReport?
+    private weak var trainer: Trainer?
     /// Whether epochs end with an evaluation, which then tells of both.
     private let evaluates: Bool
 
@@ -52,6 +53,8 @@ final class TrainReporter {
         _ trainer: Trainer, train: any ImageSource, test: (any ImageSource)?, initial: String?,
         left: [String]
     ) {
+        self.trainer = trainer
+        DataNotes.hints(train).forEach(say)
         let parameters = trainer.parameters.parameters.map(\.shape.count).reduce(0, +)
         if isJSON {
             emit(
@@ -89,7 +92,7 @@ final class TrainReporter {
                 lastEvent = clock.now
                 emit(line("step", report))
             }
-            if !isQuiet { status.update(report.progressLine) }
+            if !isQuiet { status.update(report.progressLine + loaderNote) }
         case .evaluated(let epoch, let evaluation):
             if isJSON {
                 var line = lastStep.map { self.line("epoch", $0) } ?? TrainLine(event: "epoch")
@@ -116,16 +119,21 @@ final class TrainReporter {
 
     private var isDue: Bool { lastEvent.map { clock.now - $0 > .seconds(1) } ?? true }
 
-    /// Says so if the engine waits for images.
+    /// Says so if the engine waits for images, and what they wait for.
     private var loaderNote: String {
-        guard let share = lastStep?.loaderShare, share > 0.05 else { return "" }
-        return "  (loader waits \(Readable.percent(share, digits: 0)))"
+        guard let step = lastStep, step.loaderShare > 0, let report = trainer?.loader?.report
+        else { return "" }
+        let seconds = report.waitSeconds / step.loaderShare
+        let images = Int(seconds * step.imagesPerSecond)
+        return report.explanation(images: images, seconds: seconds).map { "  (\($0))" } ?? ""
     }
 
     /// The summary and what to do next.
     func closing(_ trainer: Trainer, _ outcome: TrainingOutcome) throws {
         status.clear()
         let seconds = (clock.now - start) / .seconds(1)
+        let broken = trainer.loader?.broken ?? []
+        DataNotes.broken(broken).forEach(say)
         switch outcome {
         case .interrupted:
             if isJSON {
@@ -141,7 +149,8 @@ final class TrainReporter {
                         event: "finished", step: trainer.progress.step, seconds: seconds,
                         memory_bytes: Machine.peakResidentBytes, test_loss: evaluation?.loss,
                         test_accuracy: evaluation?.top1,
-                        test_accuracy_uncertainty: evaluation?.top1Uncertainty, run: folder.path))
+                        test_accuracy_uncertainty: evaluation?.top1Uncertainty, run: folder.path,
+                        broken: broken.isEmpty ? nil : broken.map(\.reason)))
             }
             let result = evaluation.map {
                 "test accuracy \(Readable.percent($0.top1)) +- "
@@ -210,4 +219,5 @@ private struct TrainLine: Encodable {
     var test_accuracy: Double?
     var test_accuracy_uncertainty: Double?
     var run: String?
+    var broken: [String]?
 }

@@ -11,23 +11,54 @@ package enum FileBytes {
         return path.hasSuffix(".gz") ? try gunzip(bytes, name: path, limit: limit) : bytes
     }
 
-    package static func read(_ path: String) throws -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw unreadable(path, errno) }
-        defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw unreadable(path, errno) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw DataError(path, "is not a file", remedy: "give the path of a file")
+    /// Reads a whole file; one of more than `limit` bytes is the error that `tooLarge` makes of its
+    /// size.
+    package static func read(
+        _ path: String, limit: Int = .max, tooLarge: ((Int) -> DataError)? = nil
+    ) throws -> [UInt8] {
+        let file = try OpenFile(path)
+        if file.size > limit, let tooLarge { throw tooLarge(file.size) }
+        return try file.read(at: 0, count: file.size)
+    }
+
+    /// An open file that is read at any position, from any thread; gives fewer bytes than asked for
+    /// only at the end of the file.
+    package final class OpenFile: Sendable {
+        package let path: String
+        /// The size when the file was opened, in bytes.
+        package let size: Int
+        private let descriptor: Int32
+
+        package init(_ path: String) throws {
+            // Without O_NONBLOCK a named pipe would wait for a writer that never comes.
+            descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+            guard descriptor >= 0 else { throw unreadable(path, errno) }
+            self.path = path
+            var status = stat()
+            guard fstat(descriptor, &status) == 0 else {
+                let code = errno
+                close(descriptor)
+                throw unreadable(path, code)
+            }
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                close(descriptor)
+                throw DataError(path, "is not a file", remedy: "give the path of a file")
+            }
+            size = Int(status.st_size)
         }
-        let size = Int(status.st_size)
-        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            while count < size, let base = buffer.baseAddress {
-                let part = Foundation.read(descriptor, base + count, size - count)
-                if part < 0 && errno == EINTR { continue }
-                if part < 0 { throw unreadable(path, errno) }
-                if part == 0 { break }
-                count += part
+
+        deinit { close(descriptor) }
+
+        package func read(at offset: Int, count wanted: Int) throws -> [UInt8] {
+            try [UInt8](unsafeUninitializedCapacity: max(0, wanted)) { buffer, count in
+                while count < wanted, let base = buffer.baseAddress {
+                    let part = pread(
+                        descriptor, base + count, wanted - count, off_t(offset + count))
+                    if part < 0 && errno == EINTR { continue }
+                    if part < 0 { throw unreadable(path, errno) }
+                    if part == 0 { break }
+                    count += part
+                }
             }
         }
     }

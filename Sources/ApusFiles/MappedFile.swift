@@ -2,9 +2,9 @@ import Foundation
 import Glibc
 
 /// Files as read-only memory: the pages are loaded when they are touched.
-enum MappedFile {
+package enum MappedFile {
     /// The bytes of the regular file at `path`.
-    static func read(_ path: String) throws -> Data {
+    package static func read(_ path: String) throws -> Data {
         // O_NONBLOCK: opening a named pipe must not wait for a writer.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw openError(path, errno) }

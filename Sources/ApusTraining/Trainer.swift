@@ -48,6 +48,10 @@ public final class Trainer {
     public let stepsPerEpoch: Int
     /// How many numbers of the network are not trained.
     public let frozenCount: Int
+    /// What happens to training images that cannot be read.
+    public var brokenImages = BrokenImages.stop
+    /// Makes the training images, while the run goes and afterwards.
+    public private(set) var loader: Loader?
 
     private let session: Session
     private let optimizer: Optimizer
@@ -156,6 +160,8 @@ public final class Trainer {
         options.start = LoaderPosition(epoch: progress.epoch, batch: progress.batch)
         options.endEpoch = recipe.epochs
         options.workers = max(1, min(4, recipe.threads))
+        options.brokenImages = brokenImages
+        options.measuresStages = true
         onEvent(.started(step: progress.step, steps: loop.steps, bytes: memoryBytes))
         var last: Evaluation?
         // Given weights are worth something before the first step.
@@ -171,6 +177,7 @@ public final class Trainer {
             source: train, preprocessing: recipe.preprocessing,
             augmentation: recipe.augmentation, options: options)
         defer { loader.stop() }
+        self.loader = loader
         try loader.requireImages(recipe.network.input)
         let key = RandomKey(seed: recipe.seed).child("step")
         let isDone = try loop.run(

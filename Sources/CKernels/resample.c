@@ -36,30 +36,27 @@ CLONES void apus_resample_float_columns(
 // A pixel of three channels and what follows it, from any address.
 typedef float pixel __attribute__((vector_size(16), aligned(4)));
 
-INLINE pixel weighted(const float *from, const float *weights, long taps, pixel limit) {
-    pixel sum = {0};
-    for (long j = 0; j < taps; j++) sum += weights[j] * *(const pixel *)(from + 3 * j);
-    return __builtin_elementwise_min(__builtin_elementwise_max(sum, (pixel){0}), limit);
-}
-
 CLONES void apus_resample_row(
     const float *row, long channels, const int32_t *starts, const float *weights, long taps,
-    long width, float limit, const float *scale, const float *bias, float *restrict out,
-    long plane) {
+    long width, float low, float high, const float *scale, const float *bias,
+    float *restrict out, long plane) {
     if (channels == 1) {
         for (long x = 0; x < width; x++) {
             float sum = 0;
             for (long j = 0; j < taps; j++) sum += weights[x * taps + j] * row[starts[x] + j];
-            sum = sum < 0 ? 0 : (sum > limit ? limit : sum);
+            sum = sum < low ? low : (sum > high ? high : sum);
             out[x] = sum * scale[0] + bias[0];
         }
         return;
     }
-    pixel most = {limit, limit, limit, limit};
+    pixel least = {low, low, low, low}, most = {high, high, high, high};
     pixel by = {scale[0], scale[1], scale[2], 0}, plus = {bias[0], bias[1], bias[2], 0};
     for (long x = 0; x < width; x++) {
-        pixel value = weighted(row + 3 * starts[x], weights + x * taps, taps, most) * by + plus;
-        for (int c = 0; c < 3; c++) out[c * plane + x] = value[c];
+        const float *from = row + 3 * starts[x], *weight = weights + x * taps;
+        pixel sum = {0};
+        for (long j = 0; j < taps; j++) sum += weight[j] * *(const pixel *)(from + 3 * j);
+        sum = __builtin_elementwise_min(__builtin_elementwise_max(sum, least), most) * by + plus;
+        for (int c = 0; c < 3; c++) out[c * plane + x] = sum[c];
     }
 }
 

@@ -7,9 +7,9 @@ struct UsageTests {
     @Test(
         "Every command explains itself with an example",
         arguments: [
-            [], ["train"], ["evaluate"], ["classify"], ["models"], ["scale"], ["doctor"],
-            ["verify"],
-            ["bench"], ["bench", "train"], ["bench", "infer"],
+            [], ["train"], ["pretrain"], ["evaluate"], ["classify"], ["models"], ["scale"],
+            ["doctor"], ["verify"], ["bench"], ["bench", "train"], ["bench", "infer"],
+            ["bench", "data"], ["bench", "loss"],
         ])
     func help(_ command: [String]) throws {
         let result = try Command.start(command + ["--help"]).wait()
@@ -47,6 +47,7 @@ struct UsageTests {
             ["classify", "x", "a.png", "--top", "0"], ["models", "--side", "0", "resnet18"],
             ["models", "--program"], ["doctor", "--threads", "0"],
             ["bench", "train", "--steps", "0"], ["bench", "infer", "--side", "1000000000"],
+            ["bench", "data"], ["bench", "data", "--data", "x", "--views", "simsiam"],
         ])
     func wrongUsage(_ arguments: [String]) throws {
         expectFailure(try Command.start(arguments).wait(), code: 2, "--help")

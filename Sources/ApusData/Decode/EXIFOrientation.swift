@@ -1,7 +1,7 @@
 /// How a camera held the sensor, from the EXIF block of a JPEG file: 1...8 as EXIF numbers it.
 package enum EXIFOrientation {
     /// The orientation a JPEG file states, or 1 (upright) where it states none that makes sense.
-    package static func parse(_ bytes: [UInt8]) -> Int {
+    package static func parse(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
         var position = 2
         // Segments before the picture: 0xFF, marker, two bytes of length that count themselves.
         while position + 4 <= bytes.count, bytes[position] == 0xFF {
@@ -24,7 +24,7 @@ package enum EXIFOrientation {
     }
 
     /// Looks for tag 0x0112 in the first directory of a TIFF block.
-    private static func orientation(inTIFF block: ArraySlice<UInt8>) -> Int {
+    private static func orientation(inTIFF block: Slice<UnsafeBufferPointer<UInt8>>) -> Int {
         let bigEndian: Bool
         if block.starts(with: [0x4D, 0x4D, 0, 42]) {
             bigEndian = true
@@ -55,16 +55,45 @@ package enum EXIFOrientation {
         }
         return 1
     }
+
+    /// Whether height and width change places.
+    static func transposes(_ orientation: Int) -> Bool { orientation >= 5 }
+    /// Whether columns, or rows, of the stored picture are read from the end.
+    static func mirrorsColumns(_ orientation: Int) -> Bool { [2, 3, 7, 8].contains(orientation) }
+    static func mirrorsRows(_ orientation: Int) -> Bool { [3, 4, 6, 7].contains(orientation) }
+
+    /// The part of the stored picture, which has `size`, that a part of the upright one shows.
+    static func stored(_ box: Box, _ orientation: Int, in size: ImageSize) -> Box {
+        let part = transposes(orientation) ? transposed(box) : box
+        return mirrored(part, orientation, in: size)
+    }
+
+    /// The part of the upright picture that a part of the stored one becomes; `size` as above.
+    static func upright(_ box: Box, _ orientation: Int, in size: ImageSize) -> Box {
+        let part = mirrored(box, orientation, in: size)
+        return transposes(orientation) ? transposed(part) : part
+    }
+
+    private static func transposed(_ box: Box) -> Box {
+        Box(top: box.left, left: box.top, height: box.width, width: box.height)
+    }
+
+    private static func mirrored(_ box: Box, _ orientation: Int, in size: ImageSize) -> Box {
+        var part = box
+        if mirrorsColumns(orientation) { part.left = size.width - box.right }
+        if mirrorsRows(orientation) { part.top = size.height - box.bottom }
+        return part
+    }
 }
 
 extension Image {
     /// The image turned upright from EXIF orientation 1...8.
     package func oriented(_ orientation: Int) -> Image {
         guard (2...8).contains(orientation) else { return self }
-        let transposes = orientation >= 5
         // Where the stored picture is read from: mirrored in x, in y, after swapping the axes.
-        let mirrorsX = [2, 3, 7, 8].contains(orientation)
-        let mirrorsY = [3, 4, 6, 7].contains(orientation)
+        let transposes = EXIFOrientation.transposes(orientation)
+        let mirrorsX = EXIFOrientation.mirrorsColumns(orientation)
+        let mirrorsY = EXIFOrientation.mirrorsRows(orientation)
         let newWidth = transposes ? height : width
         let newHeight = transposes ? width : height
         let result = [UInt8](unsafeUninitializedCapacity: pixels.count) { target, filled in

@@ -3,24 +3,51 @@ public struct ImageDecoder: Hashable, Sendable {
     /// Images of more pixels are an error before memory is asked for: a file of a few hundred
     /// bytes can claim any size.
     public var maximumPixels: Int
+    /// Larger files are an error before they are read.
+    public var maximumBytes: Int
+    /// JPEG images of more scans are an error: each costs the time of decoding a whole image,
+    /// and takes only a few bytes.
+    public var maximumScans: Int
 
-    public init(maximumPixels: Int = 100_000_000) { self.maximumPixels = maximumPixels }
+    public init(
+        maximumPixels: Int = 100_000_000, maximumBytes: Int = 1 << 28, maximumScans: Int = 100
+    ) {
+        self.maximumPixels = maximumPixels
+        self.maximumBytes = maximumBytes
+        self.maximumScans = maximumScans
+    }
 
     /// Decodes the file at `path`.
     public func decode(contentsOf path: String) throws -> Image {
-        try decode(FileBytes.read(path), name: path)
+        try decode(read(path), name: path)
     }
+
+    /// Reads the file at `path`, for decoding it later.
+    public func read(_ path: String) throws -> [UInt8] {
+        try FileBytes.read(path, limit: maximumBytes) { tooLarge($0, path) }
+    }
+
+    /// The error for an image of more than `maximumBytes`.
+    func tooLarge(_ size: Int, _ name: String) -> DataError {
+        DataError(
+            name, "has \(size) bytes, more than the limit of \(maximumBytes)",
+            remedy: "scale the image down or raise --max-bytes")
+    }
+
+    static func isJPEG(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0xFF, 0xD8, 0xFF]) }
 
     /// Decodes a file held in memory; `name` is what errors call it.
     ///
     /// The kind is told from the content: a JPEG named `.png` is read as a JPEG. Damaged files
     /// are errors even where a decoder could guess the rest.
     public func decode(_ bytes: [UInt8], name: String) throws -> Image {
-        if bytes.starts(with: [0xFF, 0xD8, 0xFF]) {
-            return try JPEGDecoder.decode(bytes, name: name, maximumPixels: maximumPixels)
+        if Self.isJPEG(bytes) {
+            return try bytes.withUnsafeBufferPointer {
+                try JPEGDecoder.decode($0, name: name, limits: self)
+            }
         }
         if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
-            return try PNGDecoder.decode(bytes, name: name, maximumPixels: maximumPixels)
+            return try PNGDecoder.decode(bytes, name: name, limits: self)
         }
         throw DataError(
             name, "is not a JPEG or PNG image (\(Self.describe(bytes)))",
@@ -42,9 +69,7 @@ public struct ImageDecoder: Hashable, Sendable {
         return "it starts with the bytes \(hex.joined(separator: " "))"
     }
 
-    static func checkSize(
-        width: Int, height: Int, name: String, maximumPixels: Int
-    ) throws {
+    func checkSize(width: Int, height: Int, name: String) throws {
         guard width > 0, height > 0 else {
             throw DataError(name, "has no pixels", remedy: "remove it")
         }
@@ -52,7 +77,7 @@ public struct ImageDecoder: Hashable, Sendable {
         guard width <= maximumPixels / height else {
             throw DataError(
                 name, "is \(width)x\(height), more than the limit of \(maximumPixels) pixels",
-                remedy: "scale it down or raise the decoder's maximumPixels")
+                remedy: "scale it down or raise --max-pixels")
         }
     }
 }

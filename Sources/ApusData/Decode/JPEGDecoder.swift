@@ -1,72 +1,28 @@
-import CTurboJPEG
-
-/// JPEG through TurboJPEG.
+/// Whole JPEG pictures, or parts of them, as gray or RGB turned upright.
 enum JPEGDecoder {
-    static func decode(_ bytes: [UInt8], name: String, maximumPixels: Int) throws -> Image {
-        guard let handle = tjInitDecompress() else {
-            throw DataError(name, "cannot be decoded (no memory)", remedy: "free some memory")
-        }
-        defer { tjDestroy(handle) }
-        let header = try readHeader(bytes, handle, name)
-        try ImageDecoder.checkSize(
-            width: header.width, height: header.height, name: name, maximumPixels: maximumPixels)
-
-        let format: TJPF
-        let samples: Int
-        switch header.colorSpace {
-        case Int32(TJCS_GRAY.rawValue): (format, samples) = (TJPF_GRAY, 1)
-        case Int32(TJCS_CMYK.rawValue), Int32(TJCS_YCCK.rawValue):
-            // TurboJPEG turns YCCK into CMYK but neither of them into RGB.
-            (format, samples) = (TJPF_CMYK, 4)
-        default: (format, samples) = (TJPF_RGB, 3)
-        }
-        // A warning means that part of the picture is made up, such as the gray lower half of a
-        // file cut short; a run of scans is a known way to make a small file slow to decode.
-        let flags = TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS
-        let count = header.width * header.height * samples
+    static func decode(
+        _ bytes: UnsafeBufferPointer<UInt8>, name: String, limits: ImageDecoder
+    ) throws -> Image {
+        let reader = try JPEGReader(name: name)
+        let header = try reader.begin(bytes, name: name, limits: limits)
+        let size = header.size
+        let count = size.height * size.width * header.samples
         let pixels = try [UInt8](unsafeUninitializedCapacity: count) { target, filled in
-            let status = bytes.withUnsafeBufferPointer { source in
-                tjDecompress2(
-                    handle, source.baseAddress, UInt(source.count), target.baseAddress,
-                    Int32(header.width), 0, Int32(header.height), Int32(format.rawValue), flags)
-            }
-            guard status == 0 else { throw damaged(handle, name) }
+            guard let base = target.baseAddress else { return }
+            _ = try reader.read(
+                Box(top: 0, left: 0, height: size.height, width: size.width), denominator: 1,
+                samples: header.samples, name: name, memory: { _ in base })
             filled = count
         }
-        let image = Image(
-            width: header.width, height: header.height, channels: samples == 1 ? 1 : 3,
-            pixels: samples == 4 ? convertAdobeCMYK(pixels) : pixels)
-        return image.oriented(EXIFOrientation.parse(bytes))
+        return image(pixels, size, header)
     }
 
-    private struct Header {
-        var width: Int
-        var height: Int
-        var colorSpace: Int32
-    }
-
-    private static func readHeader(
-        _ bytes: [UInt8], _ handle: tjhandle, _ name: String
-    ) throws -> Header {
-        var width: Int32 = 0
-        var height: Int32 = 0
-        var subsampling: Int32 = 0
-        var colorSpace: Int32 = -1
-        _ = bytes.withUnsafeBufferPointer { source in
-            tjDecompressHeader3(
-                handle, source.baseAddress, UInt(source.count), &width, &height, &subsampling,
-                &colorSpace)
-        }
-        // The call also fails for chroma sampling it has no name for, which decodes all the same.
-        guard width > 0, height > 0, colorSpace >= 0 else { throw damaged(handle, name) }
-        return Header(width: Int(width), height: Int(height), colorSpace: colorSpace)
-    }
-
-    private static func damaged(_ handle: tjhandle, _ name: String) -> DataError {
-        let reason = tjGetErrorStr2(handle).map { String(cString: $0) } ?? "no reason given"
-        return DataError(
-            name, "is a damaged JPEG image (\(reason))",
-            remedy: "get the file again or remove it")
+    /// An upright gray or RGB image from stored samples.
+    static func image(_ pixels: [UInt8], _ size: ImageSize, _ header: JPEGReader.Header) -> Image {
+        Image(
+            width: size.width, height: size.height, channels: header.samples == 1 ? 1 : 3,
+            pixels: header.samples == 4 ? convertAdobeCMYK(pixels) : pixels
+        ).oriented(header.orientation)
     }
 
     /// RGB from CMYK as Adobe programs store it: inverted, so that 255 means no ink.

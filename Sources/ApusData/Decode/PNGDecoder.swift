@@ -2,7 +2,7 @@ import CPNG
 
 /// PNG through libpng's simplified interface: any color type and depth to 8-bit gray or RGB.
 enum PNGDecoder {
-    static func decode(_ bytes: [UInt8], name: String, maximumPixels: Int) throws -> Image {
+    static func decode(_ bytes: [UInt8], name: String, limits: ImageDecoder) throws -> Image {
         // On the heap because libpng keeps the address between the two calls.
         let picture = UnsafeMutablePointer<png_image>.allocate(capacity: 1)
         picture.initialize(to: png_image())
@@ -17,8 +17,7 @@ enum PNGDecoder {
             }
             let width = Int(picture.pointee.width)
             let height = Int(picture.pointee.height)
-            try ImageDecoder.checkSize(
-                width: width, height: height, name: name, maximumPixels: maximumPixels)
+            try limits.checkSize(width: width, height: height, name: name)
             let channels = apus_png_has_color(picture) != 0 ? 3 : 1
             let hasAlpha = apus_png_has_alpha(picture) != 0
             let count = width * height * (channels + (hasAlpha ? 1 : 0))

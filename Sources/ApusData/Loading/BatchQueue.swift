@@ -22,7 +22,10 @@ final class BatchQueue: @unchecked Sendable {
     }
 
     private struct Slot {
-        let memory: UnsafeMutablePointer<Float>
+        /// What the workers fill and the taker gets: batches are never copied. `memory` is its
+        /// storage, which stays where it is as nobody else holds the array meanwhile.
+        var elements: [Float] = []
+        var memory: UnsafeMutablePointer<Float>?
         let labels: UnsafeMutablePointer<Int32>
         var number = 0
         var samples: [Int] = []
@@ -31,13 +34,25 @@ final class BatchQueue: @unchecked Sendable {
         var made = 0
         /// The first sample that failed, and why.
         var failure: (position: Int, error: any Error)?
+        /// Images in whose place others stand.
+        var broken: [BrokenImage] = []
         var batch: Batch?
+    }
+
+    /// How a chunk turned out.
+    struct Outcome {
+        /// The first sample that failed, and why.
+        var failure: (position: Int, error: any Error)?
+        /// Where in the batch another sample stands than was asked for, and which.
+        var replaced: [(position: Int, sample: Int)] = []
+        var broken: [BrokenImage] = []
     }
 
     private let lock = NSCondition()
     private var order: SampleOrder
     private let shape: ImageShape
     private let views: Int
+    private let floatsOfSample: Int
     private var slots: [Slot]
     /// Numbers of the batch to be taken next, to be opened next, and after the last.
     private var head: Int
@@ -46,6 +61,10 @@ final class BatchQueue: @unchecked Sendable {
     private var isStopped = false
     private var failure: (any Error)?
     private var workers = 0
+    private var stageTimes = StageTimes()
+    private var samplesMade = 0
+    /// The broken images of the batches that were taken, which do not depend on timing.
+    private var broken: [Int: BrokenImage] = [:]
 
     /// Claims cost a lock, so they are not one by one; few, so that all workers get some.
     private static let chunkSize = 16
@@ -59,17 +78,15 @@ final class BatchQueue: @unchecked Sendable {
         opened = head
         end = options.endEpoch.map { $0 * order.batchesPerEpoch }
         let capacity = min(options.batchSize, order.count)
-        let floats = views * capacity * shape.channels * shape.height * shape.width
+        floatsOfSample = views * shape.channels * shape.height * shape.width
         slots = (0..<options.prefetch).map { _ in
-            Slot(memory: .allocate(capacity: floats), labels: .allocate(capacity: capacity))
+            let labels = UnsafeMutablePointer<Int32>.allocate(capacity: capacity)
+            return Slot(labels: labels)
         }
     }
 
     deinit {
-        for slot in slots {
-            slot.memory.deallocate()
-            slot.labels.deallocate()
-        }
+        for slot in slots { slot.labels.deallocate() }
     }
 
     /// Where the batch is that is to be taken next.
@@ -78,6 +95,16 @@ final class BatchQueue: @unchecked Sendable {
             LoaderPosition(
                 epoch: head / order.batchesPerEpoch, batch: head % order.batchesPerEpoch)
         }
+    }
+
+    /// What the workers have reported: the time spent, and the samples made in it.
+    var work: (times: StageTimes, samples: Int) { lock.withLock { (stageTimes, samplesMade) } }
+
+    func add(_ times: StageTimes) { lock.withLock { stageTimes += times } }
+
+    /// Images that were replaced in the batches taken so far, in the order of the source.
+    var brokenImages: [BrokenImage] {
+        lock.withLock { broken.values.sorted { $0.sample < $1.sample } }
     }
 
     // MARK: For the taker
@@ -91,7 +118,7 @@ final class BatchQueue: @unchecked Sendable {
             if isStopped || head >= end ?? .max { return nil }
             let slot = head % slots.count
             if opened > head, slots[slot].made == slots[slot].samples.count {
-                if let error = slots[slot].failure?.error {
+                if let error = slots[slot].failure?.error ?? noteBroken(slots[slot].broken) {
                     failure = error
                     isStopped = true
                     lock.broadcast()
@@ -106,6 +133,15 @@ final class BatchQueue: @unchecked Sendable {
             }
             lock.wait()
         }
+    }
+
+    /// Adds the broken images of a batch to those before; gives an error if they are too many.
+    private func noteBroken(_ images: [BrokenImage]) -> (any Error)? {
+        for image in images { broken[image.sample] = image }
+        let limit = BrokenImages.limit(of: order.count)
+        guard broken.count > limit, let first = broken.values.min(by: { $0.sample < $1.sample })
+        else { return nil }
+        return BrokenRegister.tooMany(broken.count, of: order.count, limit, first.reason)
     }
 
     /// Ends all workers and waits until they are gone.
@@ -154,57 +190,57 @@ final class BatchQueue: @unchecked Sendable {
         slots[slot].claimed = 0
         slots[slot].made = 0
         slots[slot].failure = nil
+        slots[slot].broken = []
+        let floats = slots[slot].samples.count * floatsOfSample
+        slots[slot].elements = [Float](unsafeUninitializedCapacity: floats) { $1 = floats }
+        slots[slot].memory = slots[slot].elements.withUnsafeMutableBufferPointer(\.baseAddress)
         opened += 1
         // Workers that wait for a free slot can help with this one.
         lock.broadcast()
     }
 
     private func claim(in index: Int) -> Chunk {
+        guard let memory = slots[index].memory else { fatalError("a batch without memory") }
         let first = slots[index].claimed
         let end = min(first + Self.chunkSize, slots[index].samples.count)
         slots[index].claimed = end
         return Chunk(
             slot: index, epoch: slots[index].number / order.batchesPerEpoch, range: first..<end,
-            batchCount: slots[index].samples.count, samples: slots[index].samples[first..<end], memory: slots[index].memory,
-            labels: slots[index].labels)
+            batchCount: slots[index].samples.count, samples: slots[index].samples[first..<end],
+            memory: memory, labels: slots[index].labels)
     }
 
     /// Reports the samples of a chunk as made, or the first of them that failed.
-    func finish(_ chunk: Chunk, failure: (position: Int, error: any Error)?) {
+    func finish(_ chunk: Chunk, _ outcome: Outcome) {
         lock.lock()
+        defer { lock.unlock() }
         let index = chunk.slot
-        if let failure, failure.position < slots[index].failure?.position ?? .max {
+        samplesMade += chunk.range.count
+        for (position, sample) in outcome.replaced { slots[index].samples[position] = sample }
+        slots[index].broken += outcome.broken
+        if let failure = outcome.failure, failure.position < slots[index].failure?.position ?? .max
+        {
             slots[index].failure = failure
         }
-        let isLast = slots[index].made + chunk.range.count == slots[index].samples.count
-        if !isLast || slots[index].failure != nil {
-            slots[index].made += chunk.range.count
-            lock.broadcast()
-            lock.unlock()
-            return
-        }
-        // The slot is left alone until it counts as made, so the copy needs no lock.
-        let slot = slots[index]
-        lock.unlock()
-        let batch = makeBatch(slot)
-        lock.lock()
-        slots[index].batch = batch
         slots[index].made += chunk.range.count
+        if slots[index].made == slots[index].samples.count, slots[index].failure == nil {
+            slots[index].batch = makeBatch(index)
+        }
         lock.broadcast()
-        lock.unlock()
     }
 
-    /// Copies a finished slot into values of its own, on the worker's time.
-    private func makeBatch(_ slot: Slot) -> Batch {
-        let count = slot.samples.count
-        let floats = views * count * shape.channels * shape.height * shape.width
+    /// Turns a finished slot into values of their own. The images are given away, not copied.
+    private func makeBatch(_ index: Int) -> Batch {
+        var elements: [Float] = []
+        swap(&elements, &slots[index].elements)
+        slots[index].memory = nil
+        let count = slots[index].samples.count
         return Batch(
             images: Tensor(
-                [views * count, shape.channels, shape.height, shape.width],
-                Array(UnsafeBufferPointer(start: slot.memory, count: floats))),
+                [views * count, shape.channels, shape.height, shape.width], elements),
             views: views,
-            labels: Array(UnsafeBufferPointer(start: slot.labels, count: count)),
-            samples: slot.samples, epoch: slot.number / order.batchesPerEpoch,
-            index: slot.number % order.batchesPerEpoch)
+            labels: Array(UnsafeBufferPointer(start: slots[index].labels, count: count)),
+            samples: slots[index].samples, epoch: slots[index].number / order.batchesPerEpoch,
+            index: slots[index].number % order.batchesPerEpoch)
     }
 }

@@ -49,7 +49,8 @@ public final class Loader {
     ) throws {
         let order = try SampleOrder(count: source.count, options: options)
         let output = try Self.outputSize(
-            source, preprocessing, isCut: augmentations.contains { $0?.randomResizedCrop != nil })
+            source, preprocessing, isCut: augmentations.contains { $0?.randomResizedCrop != nil },
+            options.brokenImages)
         let views = try augmentations.map { augmentation in
             try ImageTransform(
                 preprocessing: preprocessing, augmentation: augmentation, output: output)
@@ -57,10 +58,11 @@ public final class Loader {
         let shape = ImageShape(
             channels: preprocessing.channels, height: output.height, width: output.width)
         let queue = BatchQueue(order: order, shape: shape, views: views.count)
+        let register = BrokenRegister()
         for worker in 0..<options.workers {
             queue.enter()
             let thread = Thread {
-                Self.work(source, views, seed: options.seed, queue)
+                Self.work(source, views, options, register, queue)
                 queue.leave()
             }
             thread.name = "apus-loader-\(worker)"
@@ -84,6 +86,21 @@ public final class Loader {
         return try queue.take()
     }
 
+    /// The seconds all workers together have spent on every stage so far; zero unless
+    /// `options.measuresStages`.
+    public var stageTimes: StageTimes { queue.work.times }
+
+    /// How fast images come, and what holds them back; rates need `options.measuresStages`.
+    public var report: LoaderReport {
+        let (stages, samples) = queue.work
+        return LoaderReport(
+            samples: samples, workers: options.workers, waitSeconds: waitSeconds, stages: stages)
+    }
+
+    /// Images that were replaced in the batches handed out so far, each once, in the order of the
+    /// source; empty unless `options.brokenImages` is `.replace`.
+    public var broken: [BrokenImage] { queue.brokenImages }
+
     /// The place of the batch that `next()` gives next: what a checkpoint has to remember.
     public var position: LoaderPosition { queue.position }
 
@@ -92,7 +109,8 @@ public final class Loader {
 
     /// The size all images get, if need be from the first image.
     private static func outputSize(
-        _ source: any ImageSource, _ preprocessing: Preprocessing, isCut: Bool
+        _ source: any ImageSource, _ preprocessing: Preprocessing, isCut: Bool,
+        _ brokenImages: BrokenImages
     ) throws -> ImageSize {
         try preprocessing.validate()
         if let crop = preprocessing.crop { return crop }
@@ -105,46 +123,77 @@ public final class Loader {
                 "augmentation", "randomResizedCrop does not know the size to resize to",
                 remedy: "set a crop or an exact size in the preprocessing")
         }
-        let first = try source.image(at: 0)
-        return preprocessing.resize.size(
-            of: ImageSize(height: first.height, width: first.width))
+        var size = ImageSize(1)
+        func look(_ index: Int) throws {
+            let image = try source.image(at: index)
+            size = ImageSize(height: image.height, width: image.width)
+        }
+        switch brokenImages {
+        case .stop: try look(0)
+        case .replace:
+            var broken: [BrokenImage] = []
+            _ = try BrokenRegister().replacing(0, of: source.count, &broken, look)
+        }
+        return preprocessing.resize.size(of: size)
     }
 
     /// What a worker does until the queue ends.
     private static func work(
-        _ source: any ImageSource, _ views: [ImageTransform], seed: UInt64, _ queue: BatchQueue
+        _ source: any ImageSource, _ views: [ImageTransform], _ options: LoaderOptions,
+        _ register: BrokenRegister, _ queue: BatchQueue
     ) {
-        let scratch = TransformScratch()
-        let classes = source.classNames.count
+        let maker = ViewMaker(views)
+        if options.measuresStages { maker.scratch.clock = StageClock() }
         while let chunk = queue.claim() {
-            var failure: (position: Int, error: any Error)?
+            var outcome = BatchQueue.Outcome()
+            maker.scratch.clock?.start()
             for (position, sample) in zip(chunk.range, chunk.samples) {
-                do {
-                    let label = source.label(at: sample)
-                    guard (0..<classes).contains(label) else {
-                        throw DataError(
-                            source.name(of: sample), "has label \(label) of \(classes) classes",
-                            remedy: "correct the label or name more classes")
-                    }
-                    (chunk.labels + position).initialize(to: Int32(label))
-                    let image = try source.image(at: sample)
-                    for (view, transform) in views.enumerated() {
-                        let key =
-                            transform.augmentation == nil
+                // A sample that stands in for another is seen as the other would be: its own views
+                // may be in the same batch.
+                func make(_ shown: Int) throws {
+                    let stored = try source.stored(at: shown)
+                    maker.scratch.clock?.mark(.read)
+                    try maker.make(stored, name: source.name(of: shown)) { view in
+                        views[view].augmentation == nil
                             ? nil
                             : Augmentation.key(
-                                seed: seed, epoch: chunk.epoch, sample: sample, view: view)
-                        let place = view * chunk.batchCount + position
-                        try transform.write(
-                            image, name: source.name(of: sample), key: key,
-                            to: chunk.memory + place * transform.count, scratch: scratch)
+                                seed: options.seed, epoch: chunk.epoch, sample: sample, view: view)
+                    } to: { view in
+                        chunk.memory
+                            + (view * chunk.batchCount + position) * views[view].count
                     }
+                }
+                do {
+                    var shown = sample
+                    switch options.brokenImages {
+                    case .stop: try make(sample)
+                    case .replace:
+                        shown = try register.replacing(
+                            sample, of: source.count, &outcome.broken, make)
+                    }
+                    if shown != sample { outcome.replaced.append((position, shown)) }
+                    (chunk.labels + position).initialize(to: try label(of: shown, in: source))
                 } catch {
-                    failure = (position, error)
+                    outcome.failure = (position, error)
                     break
                 }
             }
-            queue.finish(chunk, failure: failure)
+            queue.finish(chunk, outcome)
+            maker.scratch.clock?.mark(.batch)
+            if let times = maker.scratch.clock?.take() { queue.add(times) }
         }
+    }
+
+    /// The checked label of a sample; -1 where images have no labels.
+    private static func label(of sample: Int, in source: any ImageSource) throws -> Int32 {
+        guard source.hasLabels else { return -1 }
+        let label = source.label(at: sample)
+        guard (0..<source.classNames.count).contains(label) else {
+            throw DataError(
+                source.name(of: sample),
+                "has label \(label) of \(source.classNames.count) classes",
+                remedy: "correct the label or name more classes")
+        }
+        return Int32(label)
     }
 }

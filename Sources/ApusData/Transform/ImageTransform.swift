@@ -4,16 +4,18 @@ import CKernels
 /// Writes images as network input: preprocessing, and augmentation where a key is given.
 public struct ImageTransform: Sendable {
     public let preprocessing: Preprocessing
+    /// The augmentation, adapted to the number of channels.
     public let augmentation: Augmentation?
     /// The height and width of every result.
     public let output: ImageSize
 
-    /// From samples of 0...255 to network input, or to 0...1 where operations follow.
+    /// From samples of 0...255 to 0...1, where operations follow.
+    private let unitScales: [Float]
+    private let unitBiases: [Float]
+    /// From 0...1 to network input, and from 0...255.
     private let scales: [Float]
     private let biases: [Float]
-    /// From 0...1 to network input, after the operations.
-    private let lastScales: [Float]
-    private let lastBiases: [Float]
+    private let byteScales: [Float]
 
     /// Checks both descriptions. `output` is the size of the results, which `outputSize(...)`
     /// gives for the first image of a set.
@@ -25,11 +27,11 @@ public struct ImageTransform: Sendable {
         self.preprocessing = preprocessing
         self.augmentation = augmentation?.adapted(toChannels: preprocessing.channels)
         self.output = output
-        lastScales = preprocessing.deviation.map { 1 / $0 }
-        lastBiases = zip(preprocessing.mean, preprocessing.deviation).map { -$0 / $1 }
-        let hasOperations = self.augmentation?.operations.isEmpty == false
-        scales = hasOperations ? lastScales.map { _ in 1 / 255 } : lastScales.map { $0 / 255 }
-        biases = hasOperations ? lastScales.map { _ in 0 } : lastBiases
+        scales = preprocessing.deviation.map { 1 / $0 }
+        byteScales = preprocessing.deviation.map { 1 / (255 * $0) }
+        biases = zip(preprocessing.mean, preprocessing.deviation).map { -$0 / $1 }
+        unitScales = scales.map { _ in 1 / 255 }
+        unitBiases = scales.map { _ in 0 }
     }
 
     /// The size that images of size `size` have after preprocessing.
@@ -43,177 +45,50 @@ public struct ImageTransform: Sendable {
     /// Writes an image as `channels` planes of `output` size to `target`.
     ///
     /// - Parameters:
-    ///   - key: the source of the augmentation's random numbers; nil for the plain image, which
-    ///     only a transform without augmentation makes.
+    ///   - key: the source of the augmentation's random numbers; nil for the plain image.
     ///   - name: what errors call the image.
     ///   - scratch: working memory that is kept from image to image, one for every thread.
     public func write(
         _ image: Image, name: String, key: RandomKey?, to target: UnsafeMutablePointer<Float>,
         scratch: TransformScratch
     ) throws {
-        let geometry = try ViewGeometry(
-            of: ImageSize(height: image.height, width: image.width), preprocessing: preprocessing,
-            augmentation: augmentation, key: key, output: output, name: name)
-        let picture = image.converted(toChannels: preprocessing.channels)
-        picture.pixels.withUnsafeBufferPointer { pixels in
-            guard let pixels = pixels.baseAddress else { return }
-            if geometry.isResized {
-                writeResized(pixels, picture, geometry, to: target, scratch)
-            } else {
-                writeCopied(pixels, picture, geometry, to: target)
-            }
+        let size = ImageSize(height: image.height, width: image.width)
+        let geometry = try geometry(of: size, key: key, name: name)
+        image.converted(toChannels: preprocessing.channels).withRegion { region in
+            write(region, geometry, key: key, to: target, scratch: scratch)
         }
-        if let key { change(target, key, scratch) }
     }
 
-    /// Does the operations of the augmentation in place, and then the normalization.
-    private func change(
-        _ planes: UnsafeMutablePointer<Float>, _ key: RandomKey, _ scratch: TransformScratch
+    /// What is seen of an image of size `size`.
+    func geometry(of size: ImageSize, key: RandomKey?, name: String) throws -> ViewGeometry {
+        try ViewGeometry(
+            of: size, preprocessing: preprocessing, augmentation: augmentation, key: key,
+            output: output, name: name)
+    }
+
+    /// Writes a view from a region that holds at least what `geometry` looks at, and has the
+    /// channels of the preprocessing.
+    func write(
+        _ region: PixelRegion, _ geometry: ViewGeometry, key: RandomKey?,
+        to target: UnsafeMutablePointer<Float>, scratch: TransformScratch
     ) {
-        guard let operations = augmentation?.operations, !operations.isEmpty else { return }
-        var steps: [PixelStep] = []
+        let operations = key == nil ? [] : augmentation?.operations ?? []
+        let isPlain = operations.isEmpty
+        geometry.write(
+            region, interpolation: preprocessing.interpolation,
+            scales: isPlain ? byteScales : unitScales, biases: isPlain ? biases : unitBiases,
+            to: target, scratch: scratch)
+        scratch.clock?.mark(.resize)
+        guard let key, !isPlain else { return }
+        scratch.steps.removeAll(keepingCapacity: true)
         for (index, operation) in operations.enumerated() {
             operation.draw(
                 key.child(operation.name).child(index), size: output,
-                channels: preprocessing.channels, into: &steps)
+                channels: preprocessing.channels, into: &scratch.steps)
         }
         let work = PixelWork(
-            planes: planes, channels: preprocessing.channels, size: output,
+            planes: target, channels: preprocessing.channels, size: output,
             mean: preprocessing.mean, scratch: scratch)
-        work.run(steps, scale: lastScales, bias: lastBiases)
-    }
-
-    /// Crop, flip and normalization in one pass over the stored bytes.
-    private func writeCopied(
-        _ pixels: UnsafePointer<UInt8>, _ image: Image, _ geometry: ViewGeometry,
-        to target: UnsafeMutablePointer<Float>
-    ) {
-        let channels = image.channels
-        let box = geometry.source
-        let start = pixels + (box.top * image.width + box.left) * channels
-        for c in 0..<channels {
-            let scale = scales[c]
-            let bias = biases[c]
-            writeWindow(geometry, to: target + c * output.height * output.width, black: bias) {
-                row, first, count, to, step in
-                var from = start + (row * image.width + first) * channels + c
-                // Two loops, as only a constant stride lets the compiler use vectors.
-                if channels == 1 && step == 1 {
-                    for i in 0..<count { to[i] = Float(from[i]) * scale + bias }
-                } else {
-                    var to = to
-                    for _ in 0..<count {
-                        to.pointee = Float(from.pointee) * scale + bias
-                        from += channels
-                        to += step
-                    }
-                }
-            }
-        }
-    }
-
-    /// The same from float planes, which the resampler makes of the part that is used.
-    private func writeResized(
-        _ pixels: UnsafePointer<UInt8>, _ image: Image, _ geometry: ViewGeometry,
-        to target: UnsafeMutablePointer<Float>, _ scratch: TransformScratch
-    ) {
-        let channels = image.channels
-        let box = geometry.source
-        let resampler = scratch.resampler(
-            from: ImageSize(height: box.height, width: box.width), to: geometry.resized,
-            preprocessing.interpolation)
-        let resizedCount = geometry.resized.height * geometry.resized.width
-        let plane = scratch.floats(
-            box.height * box.width + resampler.scratchCount + resizedCount)
-        let working = plane + box.height * box.width
-        let resized = working + resampler.scratchCount
-        for c in 0..<channels {
-            let scale = scales[c]
-            let bias = biases[c]
-            for y in 0..<box.height {
-                var from = pixels + ((box.top + y) * image.width + box.left) * channels + c
-                let to = plane + y * box.width
-                for x in 0..<box.width {
-                    to[x] = Float(from.pointee)
-                    from += channels
-                }
-            }
-            resampler.resize(plane, into: resized, scratch: working)
-            writeWindow(geometry, to: target + c * output.height * output.width, black: bias) {
-                row, first, count, to, step in
-                let from = resized + row * geometry.resized.width + first
-                for i in 0..<count {
-                    // Cubic weights overshoot; a picture does not leave the range of its samples.
-                    to[i * step] = min(max(from[i], 0), 255) * scale + bias
-                }
-            }
-        }
-    }
-
-    /// Calls `body` for the part of every row of the window that lies inside the image, with the
-    /// row, the first column, the number of columns, where they go, and in which direction; the
-    /// rest is filled with `black`.
-    @inline(__always)
-    private func writeWindow(
-        _ geometry: ViewGeometry, to target: UnsafeMutablePointer<Float>, black: Float,
-        _ body: (Int, Int, Int, UnsafeMutablePointer<Float>, Int) -> Void
-    ) {
-        let window = geometry.window
-        let first = max(window.left, 0)
-        let end = max(first, min(window.left + window.width, geometry.resized.width))
-        let before = min(first - window.left, window.width)
-        let after = window.width - before - (end - first)
-        for y in 0..<window.height {
-            let to = target + y * window.width
-            let row = window.top + y
-            if row < 0 || row >= geometry.resized.height || end == first {
-                to.update(repeating: black, count: window.width)
-            } else if geometry.flips {
-                to.update(repeating: black, count: after)
-                body(row, first, end - first, to + (window.width - 1 - before), -1)
-                (to + (window.width - before)).update(repeating: black, count: before)
-            } else {
-                to.update(repeating: black, count: before)
-                body(row, first, end - first, to + before, 1)
-                (to + (window.width - after)).update(repeating: black, count: after)
-            }
-        }
-    }
-}
-
-/// Working memory of one thread that transforms images.
-public final class TransformScratch {
-    private var memory: UnsafeMutablePointer<Float>?
-    private var capacity = 0
-    private var lastResampler: (Interpolation, Resampler)?
-    /// The steps of a pass over pixels, kept to keep its memory.
-    var pending: [apus_pixel_step] = []
-
-    public init() {}
-
-    deinit { memory?.deallocate() }
-
-    /// At least `count` floats, valid until the next call; their values are arbitrary.
-    func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
-        if let memory, capacity >= count { return memory }
-        memory?.deallocate()
-        let fresh = UnsafeMutablePointer<Float>.allocate(capacity: count)
-        memory = fresh
-        capacity = count
-        return fresh
-    }
-
-    /// The resampler for these sizes; the last one is kept, as sizes often repeat.
-    func resampler(
-        from input: ImageSize, to output: ImageSize, _ interpolation: Interpolation
-    ) -> Resampler {
-        if let (kind, resampler) = lastResampler, kind == interpolation,
-            resampler.input == input, resampler.output == output
-        {
-            return resampler
-        }
-        let fresh = Resampler(from: input, to: output, interpolation)
-        lastResampler = (interpolation, fresh)
-        return fresh
+        work.run(scratch.steps, scale: scales, bias: biases)
     }
 }

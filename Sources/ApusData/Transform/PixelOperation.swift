@@ -29,7 +29,8 @@ public enum PixelOperation: Hashable, Codable, Sendable {
     case noise(deviation: ClosedRange<Float>, probability: Float)
 
     /// SimCLR's color jitter of strength `strength`.
-    public static func simCLRColor(strength: Float = 1, probability: Float = 0.8) -> PixelOperation {
+    public static func simCLRColor(strength: Float = 1, probability: Float = 0.8) -> PixelOperation
+    {
         .color(
             brightness: 0.8 * strength, contrast: 0.8 * strength, saturation: 0.8 * strength,
             hue: 0.2 * strength, probability: probability)

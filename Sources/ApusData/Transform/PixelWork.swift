@@ -31,8 +31,8 @@ package struct PixelWork {
     ///   - scale: what samples of 0...1 are multiplied by at the end, a number a channel.
     ///   - bias: what is added then.
     package func run(_ steps: [PixelStep], scale: [Float], bias: [Float]) {
-        var pending = scratch.pending
-        pending.removeAll(keepingCapacity: true)
+        var pending: [apus_pixel_step] = []
+        swap(&pending, &scratch.pending)
         var blurEnds = false
         for (index, step) in steps.enumerated() {
             switch step {
@@ -69,13 +69,14 @@ package struct PixelWork {
             case .noise(let deviation, let key):
                 flush(&pending)
                 apus_noise(planes, channels * plane, key.state, deviation)
+                scratch.clock?.mark(.filter)
             }
         }
         if !blurEnds {
             pending.append(.affine(scale, bias))
             flush(&pending)
         }
-        scratch.pending = pending
+        swap(&pending, &scratch.pending)
     }
 
     /// Does the collected steps; the sum of the luma afterwards if it is asked for.
@@ -84,6 +85,8 @@ package struct PixelWork {
         guard sums || !pending.isEmpty else { return 0 }
         let sum = apus_pixel_pass(
             planes, channels, plane, pending, pending.count, sums ? 1 : 0)
+        let isNormalization = pending.first?.kind == apus_pixel_affine
+        scratch.clock?.mark(isNormalization ? .normalize : .color)
         pending.removeAll(keepingCapacity: true)
         return sum
     }
@@ -96,6 +99,7 @@ package struct PixelWork {
                 planes + c * plane, size.height, size.width, weights, weights.count - 1,
                 scale?[c] ?? 1, bias?[c] ?? 0, work)
         }
+        scratch.clock?.mark(.blur)
     }
 
     /// Half of a normalized Gaussian kernel, from the center outwards. Weights that together make
@@ -120,6 +124,7 @@ package struct PixelWork {
                     .update(repeating: mean[c], count: box.width)
             }
         }
+        scratch.clock?.mark(.filter)
     }
 
     private func rotate(cosine: Float, sine: Float) {
@@ -137,6 +142,7 @@ package struct PixelWork {
             copy.update(from: planes + c * plane, count: plane)
             body(copy, planes + c * plane)
         }
+        scratch.clock?.mark(.filter)
     }
 }
 

@@ -13,6 +13,18 @@ package struct Box: Hashable, Sendable {
         self.height = height
         self.width = width
     }
+
+    var bottom: Int { top + height }
+    var right: Int { left + width }
+
+    /// The smallest rectangle that holds both.
+    func union(_ other: Box) -> Box {
+        let top = min(top, other.top)
+        let left = min(left, other.left)
+        return Box(
+            top: top, left: left, height: max(bottom, other.bottom) - top,
+            width: max(right, other.right) - left)
+    }
 }
 
 /// Which part of an image is seen and how: all decisions about one view of one image, made
@@ -78,6 +90,31 @@ package struct ViewGeometry: Hashable, Sendable {
         if let key, augmentation?.horizontalFlip == true {
             flips = key.child("flip").uniform(at: 0) < 0.5
         }
+    }
+
+    /// The part of the image that the pixels of the window are made of.
+    func needed(_ interpolation: Interpolation) -> Box {
+        func range(_ first: Int, _ count: Int, _ from: Int, _ to: Int) -> (Int, Int) {
+            let scale = Double(from) / Double(to)
+            let support = from == to ? 0 : interpolation.support * max(scale, 1) + 1
+            let low = max(0, min(from - 1, Int((scale * Double(first) - support).rounded(.down))))
+            let high = Int((scale * Double(first + count) + support).rounded(.up))
+            return (low, max(low + 1, min(from, high)))
+        }
+        let rows = range(window.top, window.height, source.height, resized.height)
+        let columns = range(window.left, window.width, source.width, resized.width)
+        return Box(
+            top: source.top + rows.0, left: source.left + columns.0, height: rows.1 - rows.0,
+            width: columns.1 - columns.0)
+    }
+
+    /// The strongest reduction, 1, 2, 4 or 8, at which the source still has at least as many
+    /// pixels as it is resized to, so that resizing never enlarges what decoding reduced.
+    var reduction: Int {
+        [8, 4, 2].first { denominator in
+            source.height >= denominator * resized.height
+                && source.width >= denominator * resized.width
+        } ?? 1
     }
 
     private static let maximumPixels = 100_000_000

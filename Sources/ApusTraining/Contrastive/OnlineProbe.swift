@@ -57,8 +57,9 @@ public final class OnlineProbe {
     }
 
     /// The share of the measured images that are given their own class.
-    func accuracy() throws -> Double {
-        let (known, asked) = (try features(fitted), try features(measured))
+    func accuracy(_ brokenImages: BrokenImages) throws -> Double {
+        let known = try features(fitted, brokenImages)
+        let asked = try features(measured, brokenImages)
         switch recipe.kind {
         case .knn:
             var neighbors = WeightedNeighbors(known, threads: threads)
@@ -72,10 +73,14 @@ public final class OnlineProbe {
         }
     }
 
-    private func features(_ source: SelectedImages) throws -> LabelledFeatures {
+    private func features(
+        _ source: SelectedImages, _ brokenImages: BrokenImages
+    ) throws -> LabelledFeatures {
+        var options = LoaderOptions.evaluation(
+            batchSize: encoder.batch, workers: max(1, threads))
+        options.brokenImages = brokenImages
         let loader = try Loader(
-            source: source, preprocessing: preprocessing,
-            options: .evaluation(batchSize: encoder.batch, workers: max(1, threads)))
+            source: source, preprocessing: preprocessing, options: options)
         defer { loader.stop() }
         var elements: [Float] = []
         var labels: [Int32] = []

@@ -28,6 +28,11 @@ public final class Pretrainer {
     public var stepsPerEpoch: Int { loop.stepsPerEpoch }
     public var steps: Int { loop.steps }
 
+    /// What happens to images that cannot be read.
+    public var brokenImages = BrokenImages.replace
+    /// Makes the views, while the run goes and afterwards.
+    public private(set) var loader: Loader?
+
     private let source: any ImageSource
     private let optimizer: Optimizer
     private let step: ContrastiveStep
@@ -130,10 +135,12 @@ public final class Pretrainer {
         options.start = LoaderPosition(epoch: progress.epoch, batch: progress.batch * chunks)
         options.endEpoch = recipe.epochs
         options.workers = max(1, min(4, recipe.threads))
+        options.brokenImages = brokenImages
         let loader = try Loader(
             source: source, preprocessing: recipe.preprocessing, views: recipe.views,
             options: options)
         defer { loader.stop() }
+        self.loader = loader
         try loader.requireImages(recipe.encoder.input)
         let key = RandomKey(seed: recipe.seed).child("step")
         var last: Tensor?
@@ -163,7 +170,7 @@ public final class Pretrainer {
                 if epochEnds, let interval = recipe.online?.interval,
                     progress.epoch % interval == 0 || progress.epoch == recipe.epochs
                 {
-                    line.probe = try probe?.accuracy()
+                    line.probe = try probe?.accuracy(brokenImages)
                 }
                 onEvent(.metrics(line))
                 let warnings = watch.look(

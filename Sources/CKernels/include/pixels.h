@@ -44,10 +44,11 @@ void apus_resample_float_columns(
 
 /// One row of `width` pixels in every plane of `out` from a row of interleaved pixels:
 /// out[c][x] = clamp(sum over j of weights[x * taps + j] * row[channels * (starts[x] + j) + c]) to
-/// 0...limit, times scale[c], plus bias[c]. Four floats behind the row may be read.
+/// low...high, times scale[c], plus bias[c]. One float behind the row may be read.
 void apus_resample_row(
     const float *row, long channels, const int32_t *starts, const float *weights, long taps,
-    long width, float limit, const float *scale, const float *bias, float *out, long plane);
+    long width, float low, float high, const float *scale, const float *bias, float *out,
+    long plane);
 
 /// out[c][x] = scale[c] * row[channels * x + c] + bias[c], from the last pixel on if `mirrors`.
 void apus_convert_row(
