@@ -9,9 +9,11 @@ struct ApusCommand: ParsableCommand {
             "Example: apus train --data fashion-mnist --model resnet20-cifar --out runs/first",
         version: "0.1.0",
         subcommands: [
-            TrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
+            TrainCommand.self, PretrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
+            ProbeCommand.self, EmbedCommand.self, SearchCommand.self, MapCommand.self,
             ModelsCommand.self, ScaleCommand.self, DoctorCommand.self, VerifyCommand.self,
-            BenchCommand.self, DataCommand.self, PackCommand.self,
+            BenchCommand.self,
+            DataCommand.self, PackCommand.self,
         ])
 }
 

@@ -27,11 +27,11 @@ struct ModelOptions: ParsableArguments {
     func validate() throws {
         try require(side, in: 1...4096, "--side")
         try require(threads, in: 1...1024, "--threads")
-        _ = try numbers(mean, "--mean")
-        _ = try numbers(deviation, "--deviation")
+        _ = try Self.numbers(mean, "--mean")
+        _ = try Self.numbers(deviation, "--deviation")
     }
 
-    private func numbers(_ text: String?, _ option: String) throws -> [Float]? {
+    static func numbers(_ text: String?, _ option: String) throws -> [Float]? {
         guard let text else { return nil }
         let parts = text.split(separator: ",", omittingEmptySubsequences: false)
         let values = parts.compactMap { Float($0) }
@@ -65,8 +65,8 @@ struct ModelOptions: ParsableArguments {
                 "\(source) holds weights alone; say which network they are of with --model")
         }
         var description = TrainedModel.Description(model: model)
-        description.mean = try numbers(mean, "--mean")
-        description.deviation = try numbers(deviation, "--deviation")
+        description.mean = try Self.numbers(mean, "--mean")
+        description.deviation = try Self.numbers(deviation, "--deviation")
         description.side = side
         description.classNames = data?.classNames
         description.imageShape = data?.imageShape

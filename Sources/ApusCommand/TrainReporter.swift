@@ -92,7 +92,7 @@ final class TrainReporter {
                 lastEvent = clock.now
                 emit(line("step", report))
             }
-            if !isQuiet { status.update(self.text(report)) }
+            if !isQuiet { status.update(report.progressLine + loaderNote) }
         case .evaluated(let epoch, let evaluation):
             if isJSON {
                 var line = lastStep.map { self.line("epoch", $0) } ?? TrainLine(event: "epoch")
@@ -103,12 +103,12 @@ final class TrainReporter {
             }
             say(
                 "epoch \(epoch)/\(recipe.epochs)"
-                    + (lastStep.map { "  " + self.training($0) } ?? "")
+                    + (lastStep.map { "  " + $0.summary } ?? "")
                     + "  test loss \(String(format: "%.4f", evaluation.loss)) accuracy "
                     + Readable.percent(evaluation.top1) + loaderNote)
         }
         if case .step(let report) = event, isLastOfEpoch(report), !evaluates {
-            say("epoch \(report.epoch + 1)/\(report.epochs)  \(training(report))" + loaderNote)
+            say("epoch \(report.epoch + 1)/\(report.epochs)  \(report.summary)" + loaderNote)
             if isJSON { emit(line("epoch", report)) }
         }
     }
@@ -118,21 +118,6 @@ final class TrainReporter {
     }
 
     private var isDue: Bool { lastEvent.map { clock.now - $0 > .seconds(1) } ?? true }
-
-    private func training(_ report: StepReport) -> String {
-        String(format: "loss %.4f accuracy ", report.loss)
-            + Readable.percent(report.accuracy, digits: 1)
-            + String(format: "  %.0f images/s", report.imagesPerSecond)
-    }
-
-    private func text(_ report: StepReport) -> String {
-        let perEpoch = max(1, report.steps / report.epochs)
-        let inEpoch = (report.step - 1) % perEpoch + 1
-        return "epoch \(report.epoch + 1)/\(report.epochs) "
-            + StatusLine.bar(Double(inEpoch) / Double(perEpoch))
-            + " \(training(report))  \(Readable.duration(report.secondsLeft)) left" + loaderNote
-            + "  \(Readable.bytes(Machine.peakResidentBytes))"
-    }
 
     /// Says so if the engine waits for images, and what they wait for.
     private var loaderNote: String {
@@ -192,6 +177,23 @@ final class TrainReporter {
     private func emit(_ line: TrainLine) {
         // Numbers that are not finite are encoded as text, so nothing can fail.
         try? printJSON(line)
+    }
+}
+
+extension StepReport {
+    var summary: String {
+        String(format: "loss %.4f accuracy ", loss) + Readable.percent(accuracy, digits: 1)
+            + String(format: "  %.0f images/s", imagesPerSecond)
+    }
+
+    /// What a person sees while it runs.
+    var progressLine: String {
+        let perEpoch = max(1, steps / epochs)
+        let inEpoch = (step - 1) % perEpoch + 1
+        return "epoch \(epoch + 1)/\(epochs) "
+            + StatusLine.bar(Double(inEpoch) / Double(perEpoch))
+            + " \(summary)  \(Readable.duration(secondsLeft)) left"
+            + "  \(Readable.bytes(Machine.peakResidentBytes))"
     }
 }
 

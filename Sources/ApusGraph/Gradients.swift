@@ -1,22 +1,25 @@
 import ApusTensor
 
 extension Graph {
-    /// Adds the nodes that compute the gradient of the output `loss` for every parameter that is not
-    /// frozen.
+    /// Adds the nodes that compute the gradient of the output `loss`, or of the caller's own loss where
+    /// outputs are seeded, for every parameter that is not frozen.
     ///
     /// Nodes are visited in reverse; contributions to a value read several times are added. Values
     /// that no such parameter influences get no gradient nodes.
     public func differentiated(loss name: String = "loss") throws(GraphError) -> Graph {
-        guard let loss = outputs[name], shape(loss) == [1] else {
-            throw GraphError(
-                path: name, problem: "is not a scalar output to differentiate", shapes: [])
-        }
         let trained = parameters.filter { !$0.isFrozen }
         guard !trained.isEmpty else {
             throw GraphError(path: "", problem: "has no parameter to train", shapes: [])
         }
         var pass = GradientPass(graph: self, by: trained.map(\.value))
-        pass.gradients[loss] = pass.graph.appendSource(.constant(1), [1], path: name)
+        for (name, seed) in seeds { if let value = outputs[name] { pass.gradients[value] = seed } }
+        if seeds.isEmpty {
+            guard let loss = outputs[name], shape(loss) == [1] else {
+                throw GraphError(
+                    path: name, problem: "is not a scalar output to differentiate", shapes: [])
+            }
+            pass.gradients[loss] = pass.graph.appendSource(.constant(1), [1], path: name)
+        }
         for node in nodes.reversed() { try pass.visit(node) }
         for parameter in trained {
             guard let gradient = pass.gradients[parameter.value] else {

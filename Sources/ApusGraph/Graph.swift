@@ -56,6 +56,9 @@ public struct Graph: Hashable, Sendable {
 
     /// Values the caller reads after a run: `logits`, `loss`.
     public package(set) var outputs: [String: ValueID] = [:]
+    /// Inputs in which the caller gives the gradient of a loss that it computes itself, by the name
+    /// of the output they are the gradient of.
+    public internal(set) var seeds: [String: ValueID] = [:]
     /// The gradient of the loss by parameter name.
     public package(set) var gradients: [String: ValueID] = [:]
     /// The new contents of buffers, by buffer name.

@@ -65,6 +65,13 @@ public struct GraphBuilder: Sendable {
     /// Names a value for the caller to read after a run.
     public mutating func output(_ name: String, _ value: ValueID) { graph.outputs[name] = value }
 
+    /// Names a value for the caller to read after the forward pass, and adds an input, named with
+    /// `Gradient` behind it, for the gradient of the caller's loss: the backward pass starts there.
+    public mutating func seededOutput(_ name: String, _ value: ValueID) {
+        output(name, value)
+        graph.seeds[name] = input(name + "Gradient", shape(value))
+    }
+
     /// Appends any operation.
     public mutating func append(
         _ op: Op, _ inputs: [ValueID], path: String

@@ -18,7 +18,11 @@ extension GraphBuilder {
         case .convolution(let layer):
             return try convolution(x, layer, path: path)
         case .batchNorm(let layer):
-            return try batchNorm(x, layer, path: path)
+            guard shape(x).rank == 2 else { return try batchNorm(x, layer, path: path) }
+            // Features are images of one pixel.
+            let (rows, features) = (shape(x)[0], shape(x)[1])
+            let image = try append(.unflatten([rows, features, 1, 1]), [x], path: path)[0]
+            return try append(.flatten, [batchNorm(image, layer, path: path)], path: path)[0]
         case .dense(let layer):
             return try dense(x, layer, path: path)
         case .activation(let function):
@@ -37,7 +41,7 @@ extension GraphBuilder {
         case .globalAveragePool:
             return try append(.globalAveragePool, [x], path: path)[0]
         case .flatten:
-            return try append(.flatten, [x], path: path)[0]
+            return shape(x).rank == 2 ? x : try append(.flatten, [x], path: path)[0]
         case .identity:
             return x
         case .dropout(let layer):

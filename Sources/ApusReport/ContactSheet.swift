@@ -10,12 +10,15 @@ public struct ContactSheet: Sendable {
         case wrong
         /// Gray: nobody knows.
         case unknown
+        /// Blue: what was asked about.
+        case query
 
         fileprivate var color: [UInt8] {
             switch self {
             case .right: [46, 160, 67]
             case .wrong: [214, 48, 49]
             case .unknown: [150, 150, 150]
+            case .query: [31, 111, 235]
             }
         }
     }
@@ -87,55 +90,6 @@ public struct ContactSheet: Sendable {
                 String(words.prefix(letters)), left: left,
                 top: top + cell + 4 + line * BitmapFont.lineHeight * Self.textScale,
                 scale: Self.textScale, line == 0 ? color.map { $0 / 2 } : [60, 60, 60])
-        }
-    }
-}
-
-/// A white picture to draw on.
-private struct Canvas {
-    let width: Int
-    let height: Int
-    private var pixels: [UInt8]
-
-    init(width: Int, height: Int) {
-        self.width = width
-        self.height = height
-        pixels = [UInt8](repeating: 255, count: width * height * 3)
-    }
-
-    var image: Image { Image(width: width, height: height, channels: 3, pixels: pixels) }
-
-    private mutating func set(_ x: Int, _ y: Int, _ color: some Collection<UInt8>) {
-        guard (0..<width).contains(x), (0..<height).contains(y) else { return }
-        for (channel, value) in color.enumerated() { pixels[(y * width + x) * 3 + channel] = value }
-    }
-
-    mutating func fill(left: Int, top: Int, width: Int, height: Int, _ color: [UInt8]) {
-        for y in top..<top + height {
-            for x in left..<left + width { set(x, y, color) }
-        }
-    }
-
-    /// Takes the nearest pixel of `picture` for each of its place.
-    mutating func draw(_ picture: Image, left: Int, top: Int, width: Int, height: Int) {
-        for y in 0..<height {
-            let row = y * picture.height / height * picture.width
-            for x in 0..<width {
-                let from = (row + x * picture.width / width) * 3
-                set(left + x, top + y, picture.pixels[from..<from + 3])
-            }
-        }
-    }
-
-    mutating func write(_ text: String, left: Int, top: Int, scale: Int, _ color: [UInt8]) {
-        for (place, character) in text.enumerated() {
-            for (column, bits) in BitmapFont.columns(character).enumerated() {
-                for row in 0..<8 where bits & 1 << row != 0 {
-                    fill(
-                        left: left + (place * BitmapFont.advance + column) * scale,
-                        top: top + row * scale, width: scale, height: scale, color)
-                }
-            }
         }
     }
 }

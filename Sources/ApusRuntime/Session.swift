@@ -49,6 +49,8 @@ public final class Session {
     private let scratch: Arena
     private let team: Team
     private let steps: [(node: Node, step: any Step)]
+    /// The steps before this one are the forward pass.
+    private let forwardSteps: Int
 
     /// Compiles `graph` (with gradients if `differentiate`), allocates its memory, tunes it.
     /// Throws a `GraphError` for graphs that do not fit together and an `EngineError` where oneDNN
@@ -118,6 +120,9 @@ public final class Session {
         self.scratch = scratch
         self.team = team
         self.steps = steps
+        let forwardNodes = program.graph.nodes.prefix(program.forwardCount)
+        let isForward = Set(forwardNodes.flatMap(\.outputs))
+        forwardSteps = steps.prefix { $0.node.outputs.contains(where: isForward.contains) }.count
         choices = tuner.used
         implementations = steps.compactMap { node, step in
             step.implementation.map { (node.path, "\(node.op)", $0) }
@@ -150,6 +155,21 @@ public final class Session {
     /// Runs the whole program: the forward pass and, if it was compiled with gradients, these.
     /// `randomKey` decides what dropout zeroes.
     public func run(randomKey: RandomKey = RandomKey(seed: 0)) {
+        run(steps[...], randomKey)
+    }
+
+    /// Runs the forward pass alone, for a loss that the caller computes from a seeded output.
+    public func runForward(randomKey: RandomKey = RandomKey(seed: 0)) {
+        run(steps[..<forwardSteps], randomKey)
+    }
+
+    /// Runs the backward pass of the last forward pass, whose key must be given again, from the
+    /// gradients that the seeded outputs' inputs were filled with in between.
+    public func runBackward(randomKey: RandomKey = RandomKey(seed: 0)) {
+        run(steps[forwardSteps...], randomKey)
+    }
+
+    private func run(_ steps: ArraySlice<(node: Node, step: any Step)>, _ randomKey: RandomKey) {
         let context = RunContext(
             randomKey: randomKey, parameterVersion: parameters.version)
         EngineThread.shared.perform {

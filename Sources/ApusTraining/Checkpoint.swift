@@ -22,34 +22,30 @@ public struct Progress: Hashable, Codable, Sendable {
 /// under their own names, the average under `ema.` and the optimizer's state under `optimizer.`,
 /// and whose metadata holds the recipe and the progress.
 public enum Checkpoint {
-    static let recipeKey = "apus.recipe"
     static let progressKey = "apus.progress"
 
     /// Written aside, synced and renamed: there is always one good checkpoint.
-    static func write(
-        _ recipe: Recipe, _ progress: Progress, _ store: ParameterStore, _ optimizer: Optimizer,
-        average: ParameterStore?, to path: String
+    static func write<R: RunRecipe>(
+        _ recipe: R, _ progress: Progress, _ tensors: [(name: String, tensor: Tensor)],
+        to path: String
     ) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        var tensors = store.tensors()
-        tensors += average?.tensors().map { ("ema." + $0.name, $0.tensor) } ?? []
-        tensors += optimizer.stateTensors()
         try Safetensors.write(
             tensors: tensors,
             metadata: [
-                recipeKey: String(decoding: try encoder.encode(recipe), as: UTF8.self),
+                R.checkpointKey: String(decoding: try encoder.encode(recipe), as: UTF8.self),
                 progressKey: String(decoding: try encoder.encode(progress), as: UTF8.self),
             ], to: path)
     }
 
-    /// Restores a run. Throws a `TrainingError` naming the file and what is missing.
-    static func restore(
-        _ path: String, _ recipe: Recipe, _ store: ParameterStore, _ optimizer: Optimizer,
-        average: ParameterStore?
-    ) throws -> Progress {
+    /// Opens the checkpoint of a run that continues. Throws a `TrainingError` naming the file and what
+    /// is missing or was another recipe's.
+    static func open<R: RunRecipe>(
+        _ path: String, _ recipe: R
+    ) throws -> (file: TensorFile, progress: Progress) {
         let file = try Safetensors.read(path)
-        let saved = try Checkpoint.recipe(file, path)
+        let saved: R = try Checkpoint.decode(file, path)
         let differences = saved.differences(recipe)
         guard differences.isEmpty else {
             throw TrainingError(
@@ -59,30 +55,30 @@ public enum Checkpoint {
         guard let text = file.metadata[progressKey] else {
             throw TrainingError("\(path) does not say where the run stood; choose another --out")
         }
-        let progress: Progress
         do {
-            progress = try JSONDecoder().decode(Progress.self, from: Data(text.utf8))
+            return (file, try JSONDecoder().decode(Progress.self, from: Data(text.utf8)))
         } catch {
             throw TrainingError(
                 "\(path) does not say where the run stood (\(error)); choose another --out")
         }
-        try store.load(file, from: path)
-        if let average { try average.load(file, prefix: "ema.", from: path) }
-        if let missing = optimizer.restore({ file[$0]?.tensor() }) {
-            throw TrainingError("\(path) has no usable \(missing); choose another --out")
-        }
-        optimizer.stepCount = progress.step
-        return progress
     }
 
     /// The recipe inside a checkpoint.
     public static func recipe(_ file: TensorFile, _ path: String) throws -> Recipe {
-        guard let text = file.metadata[recipeKey] else {
+        guard file.metadata[PretrainingRecipe.checkpointKey] == nil else {
+            throw TrainingError(
+                "\(path) is of a pretrained encoder, which knows no classes; see `apus probe`")
+        }
+        return try decode(file, path)
+    }
+
+    static func decode<R: RunRecipe>(_ file: TensorFile, _ path: String) throws -> R {
+        guard let text = file.metadata[R.checkpointKey] else {
             throw TrainingError(
                 "\(path) holds weights but no recipe; say which network they are of with --model")
         }
         do {
-            return try JSONDecoder().decode(Recipe.self, from: Data(text.utf8))
+            return try JSONDecoder().decode(R.self, from: Data(text.utf8))
         } catch {
             throw TrainingError("\(path) holds a recipe this version cannot read: \(error)")
         }
@@ -99,6 +95,25 @@ public enum Checkpoint {
     ) throws {
         let averaged = file.names.contains { $0.hasPrefix("ema.") }
         try store.load(file, prefix: averaged ? "ema." : "", from: path)
+    }
+}
+
+/// What decides a run and is stored with it.
+protocol RunRecipe: Codable {
+    /// Where a checkpoint's metadata holds it.
+    static var checkpointKey: String { get }
+    /// The names of settings in which another differs.
+    func differences(_ other: Self) -> [String]
+}
+
+extension Recipe: RunRecipe { static let checkpointKey = "apus.recipe" }
+
+extension Optimizer {
+    /// Takes its state from a checkpoint; throws a `TrainingError` that names what is missing.
+    func restore(_ file: TensorFile, from path: String) throws {
+        if let missing = restore({ file[$0]?.tensor() }) {
+            throw TrainingError("\(path) has no usable \(missing); choose another --out")
+        }
     }
 }
 

@@ -52,6 +52,8 @@ public final class Evaluator {
     public let classes: Int
     /// The algorithm of every convolution that had a choice, by problem.
     public var choices: [String: String] { session.choices }
+    /// Bytes of activations and scratch memory.
+    public var workspaceBytes: Int { session.workspaceBytes }
     private let session: Session
 
     public init(

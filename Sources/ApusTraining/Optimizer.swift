@@ -10,6 +10,8 @@ public enum OptimizerRecipe: Hashable, Codable, Sendable {
     case sgd(momentum: Float, nesterov: Bool)
     /// Adam with decoupled decay (Loshchilov and Hutter 2019).
     case adamW(beta1: Float, beta2: Float, epsilon: Float)
+    /// Layer-wise rates for large batches (You et al. 2017), in one of its variants.
+    case lars(LARS)
 
     public static let defaultSGD = OptimizerRecipe.sgd(momentum: 0.9, nesterov: false)
     public static let defaultAdamW = OptimizerRecipe.adamW(
@@ -30,7 +32,10 @@ public final class Optimizer {
     /// Velocities, or first and second moments: as long as the parameters.
     private let state: [Arena]
     /// Contiguous ranges with one decay and one factor of the learning rate; frozen ones are in none.
-    private let segments: [(range: Range<Int>, decay: Float, factor: Float)]
+    private let segments: [Segment]
+    private typealias Segment = (
+        range: Range<Int>, decay: Float, factor: Float, isScaled: Bool
+    )
 
     /// - Parameter rateFactors: what the learning rate is multiplied by, by parameter; 1 where nothing
     ///   is said. 0 leaves a parameter and its state untouched.
@@ -44,22 +49,25 @@ public final class Optimizer {
         self.store = store
         let count = store.parameterBlock.count
         switch recipe {
-        case .sgd: state = [Arena(count: count)]
+        case .sgd, .lars: state = [Arena(count: count)]
         case .adamW: state = [Arena(count: count), Arena(count: count)]
         }
-        var segments: [(range: Range<Int>, decay: Float, factor: Float)] = []
+        var segments: [Segment] = []
         for (index, slot) in store.parameters.enumerated() {
             let end =
                 index + 1 < store.parameters.count ? store.parameters[index + 1].offset : count
-            let decay = slot.isDecayed || decaysEverything ? weightDecay : 0
+            // What LARS scales has segments of its own.
+            let isScaled = recipe.lars.map { slot.isDecayed && !$0.excludes(slot.name) } ?? false
+            let isDecayed = recipe.lars == nil ? slot.isDecayed : isScaled
+            let decay = isDecayed || decaysEverything ? weightDecay : 0
             let factor = rateFactors[slot.name] ?? 1
             if factor == 0 { continue }
             if let last = segments.last, last.decay == decay, last.factor == factor,
-                last.range.upperBound == slot.offset
+                last.range.upperBound == slot.offset, !last.isScaled, !isScaled
             {
                 segments[segments.count - 1].range = last.range.lowerBound..<end
             } else {
-                segments.append((slot.offset..<end, decay, factor))
+                segments.append((slot.offset..<end, decay, factor, isScaled))
             }
         }
         self.segments = segments
@@ -96,8 +104,9 @@ public final class Optimizer {
         let gradients = store.gradientBlock.base
         EngineThread.shared.perform {
             let team = Team(threads: threads)
+            let scales = recipe.lars.map { layerScales($0, rate, gradientFactor, team) } ?? []
             team.splitArray(store.parameterBlock.count) { begin, end in
-                for (range, decay, factor) in segments {
+                for (index, (range, decay, factor, _)) in segments.enumerated() {
                     let rate = rate * factor
                     let part = range.clamped(to: begin..<max(begin, end))
                     if part.isEmpty { continue }
@@ -111,11 +120,37 @@ public final class Optimizer {
                             weights, gradients, state[0].base, state[1].base, rate, beta1, beta2,
                             epsilon, decay, gradientFactor, correction(beta1), correction(beta2),
                             part.lowerBound, part.upperBound)
+                    case .lars(let lars):
+                        let scale = scales[index]
+                        apus_sgd(
+                            weights, gradients, state[0].base, lars.outerRate(rate), lars.momentum,
+                            decay * scale, gradientFactor * scale, false, part.lowerBound,
+                            part.upperBound)
                     }
                 }
             }
         }
         store.markChanged()
+    }
+
+    /// What LARS multiplies each segment's gradient with. Norms are summed on one thread each: the
+    /// result does not depend on the number of threads.
+    private func layerScales(
+        _ lars: LARS, _ rate: Float, _ gradientFactor: Float, _ team: Team
+    ) -> [Float] {
+        var scales = [Float](repeating: 1, count: segments.count)
+        let (weights, gradients) = (store.parameterBlock.base, store.gradientBlock.base)
+        scales.withUnsafeMutableBufferPointer { scales in
+            team.split(segments.count) { begin, end in
+                for index in begin..<end {
+                    let (range, decay, factor, isScaled) = segments[index]
+                    scales[index] = lars.scale(
+                        rate: rate * factor, decay: decay, gradientFactor: gradientFactor,
+                        isScaled: isScaled, weights, gradients, range)
+                }
+            }
+        }
+        return scales
     }
 
     /// 1 - beta^steps: undoes the bias of moments that start at zero.
@@ -126,7 +161,7 @@ public final class Optimizer {
     /// Names of the state's parts in a checkpoint.
     var stateNames: [String] {
         switch recipe {
-        case .sgd: ["velocity"]
+        case .sgd, .lars: ["velocity"]
         case .adamW: ["moment1", "moment2"]
         }
     }

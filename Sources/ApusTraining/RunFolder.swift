@@ -29,7 +29,7 @@ public struct RunFolder: Hashable, Sendable {
         }
     }
 
-    func write(_ recipe: Recipe) throws {
+    func write(_ recipe: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         let data = try encoder.encode(recipe)
@@ -51,6 +51,11 @@ public struct Metrics: Hashable, Codable, Sendable {
     public var accuracy: Double
     public var learningRate: Double?
     public var imagesPerSecond: Double?
+    /// Of a pretraining run: how the embeddings of the last batch lie; `accuracy` is then the share
+    /// of views whose other view is nearer than everything else.
+    public var embeddings: EmbeddingStatistics?
+    /// What a probe of the frozen encoder reached, on labelled images it was not fitted to; in 0...1.
+    public var probe: Double?
 }
 
 /// Appends to `metrics.jsonl`.

@@ -32,7 +32,7 @@ public struct TrainedModel {
 
     /// Whether `path` is a run folder or a checkpoint, which describe themselves.
     public static func describesItself(_ path: String) throws -> Bool {
-        try open(path).file.metadata[Checkpoint.recipeKey] != nil
+        try open(path).file.metadata[Recipe.checkpointKey] != nil
     }
 
     /// Opens a run folder or its checkpoint.
@@ -105,7 +105,7 @@ public struct TrainedModel {
         recipe = nil
     }
 
-    private static func open(_ path: String) throws -> (file: TensorFile, path: String) {
+    static func open(_ path: String) throws -> (file: TensorFile, path: String) {
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
             throw TrainingError("\(path) does not exist; give a run folder or a file of weights")

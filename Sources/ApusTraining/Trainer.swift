@@ -44,7 +44,7 @@ public final class Trainer {
     public let recipe: Recipe
     public let folder: RunFolder
     public let parameters: ParameterStore
-    public private(set) var progress: Progress
+    public var progress: Progress { loop.progress }
     public let stepsPerEpoch: Int
     /// What happens to training images that cannot be read.
     public var brokenImages = BrokenImages.stop
@@ -59,7 +59,7 @@ public final class Trainer {
     private let evaluator: Evaluator?
     private let train: any ImageSource
     private let test: (any ImageSource)?
-    private let metrics: MetricsLog
+    private let loop: RunLoop
 
     /// Opens or makes the run folder and prepares everything.
     ///
@@ -103,8 +103,13 @@ public final class Trainer {
 
         var progress = Progress()
         if folder.hasCheckpoint {
-            progress = try Checkpoint.restore(
-                folder.checkpointPath, recipe, parameters, optimizer, average: average)
+            let path = folder.checkpointPath
+            let (file, saved) = try Checkpoint.open(path, recipe)
+            try parameters.load(file, from: path)
+            try average?.load(file, prefix: "ema.", from: path)
+            try optimizer.restore(file, from: path)
+            optimizer.stepCount = saved.step
+            progress = saved
         } else {
             try initial?(parameters)
             average?.copy(parameters)
@@ -125,17 +130,16 @@ public final class Trainer {
                 configuration: configuration)
         // Evaluations must not round differently after a restart either.
         progress.choices.merge(evaluator?.choices ?? [:]) { chosen, _ in chosen }
-        self.progress = progress
         try folder.create()
-        metrics = try MetricsLog(folder.metricsPath, upTo: progress.step)
+        loop = try RunLoop(
+            progress, metricsPath: folder.metricsPath, epochs: recipe.epochs,
+            stepsPerEpoch: stepsPerEpoch, images: recipe.batch)
         if !folder.hasCheckpoint {
             try folder.write(recipe)
             // From the first step on there is something to continue from, with the choices made.
             try save()
         }
     }
-
-    private var steps: Int { stepsPerEpoch * recipe.epochs }
 
     /// Bytes of weights, gradients, optimizer state, activations and scratch.
     public var memoryBytes: Int {
@@ -158,13 +162,13 @@ public final class Trainer {
         options.workers = max(1, min(4, recipe.threads))
         options.brokenImages = brokenImages
         options.measuresStages = true
-        onEvent(.started(step: progress.step, steps: steps, bytes: memoryBytes))
+        onEvent(.started(step: progress.step, steps: loop.steps, bytes: memoryBytes))
         var last: Evaluation?
         // Given weights are worth something before the first step.
         let isBetweenEpochs =
             progress.batch == 0 && (progress.epoch > 0 || recipe.initial != nil)
         let isFinished = progress.epoch >= recipe.epochs
-        if isBetweenEpochs, isFinished || metrics.lastEvaluation?.step != progress.step {
+        if isBetweenEpochs, isFinished || loop.metrics.lastEvaluation?.step != progress.step {
             // The run was stopped between an epoch and its evaluation, or is only looked at again.
             last = try evaluate(onEvent)
         }
@@ -175,75 +179,26 @@ public final class Trainer {
         defer { loader.stop() }
         self.loader = loader
         try loader.requireImages(recipe.network.input)
-        let clock = ContinuousClock()
-        let start = clock.now
-        let first = progress.step
-        var paused = Duration.zero
-        var lastSave = clock.now
         let key = RandomKey(seed: recipe.seed).child("step")
-
-        while let batch = try loader.next() {
-            let rate = recipe.schedule.rate(
-                base: recipe.learningRate, step: progress.step, steps: steps,
-                warmup: Int(recipe.warmupEpochs * Double(stepsPerEpoch)))
-            let result = try session.step(
-                images: batch.images, labels: batch.labels, optimizer: optimizer, rate: rate,
-                clip: recipe.clip, randomKey: key.child(progress.step))
-            average?.follow(
-                parameters, keep: recipe.ema ?? 0, step: progress.step,
-                threads: recipe.threads)
-            progress.step += 1
-            progress.batch = batch.index + 1
-            progress.epoch = batch.epoch
-            let epochEnds = progress.batch == stepsPerEpoch
-            if epochEnds {
-                progress.batch = 0
-                progress.epoch += 1
-            }
-            progress.lossSum += Double(result.loss)
-            progress.correct += result.correct
-            progress.images += batch.labels.count
-
-            let seconds = (clock.now - start - paused) / .seconds(1)
-            let done = progress.step - first
-            let perSecond = Double(done) / seconds
-            let report = StepReport(
-                step: progress.step, steps: steps, epoch: batch.epoch, epochs: recipe.epochs,
-                loss: progress.lossSum * Double(recipe.batch) / Double(progress.images),
-                accuracy: Double(progress.correct) / Double(progress.images),
-                imagesPerSecond: perSecond * Double(recipe.batch),
-                secondsLeft: Double(steps - progress.step) / perSecond,
-                loaderShare: loader.waitSeconds / seconds)
-            onEvent(.step(report))
-            if epochEnds || progress.step % 100 == 0 { try writeMetrics(report, rate) }
-            if epochEnds {
-                let pause = clock.now
-                try save()
-                lastSave = clock.now
-                last = try evaluate(onEvent)
-                paused += clock.now - pause
-            } else if clock.now - lastSave > .seconds(saveInterval) {
-                try save()
-                lastSave = clock.now
-            }
-            if progress.epoch < recipe.epochs, shouldStop() {
-                if !epochEnds { try save() }
-                return .interrupted
-            }
-        }
-        return .finished(last)
-    }
-
-    private func writeMetrics(_ report: StepReport, _ rate: Float) throws {
-        try metrics.append(
-            Metrics(
-                phase: .train, step: report.step,
-                epoch: Double(report.step) / Double(stepsPerEpoch), loss: report.loss,
-                accuracy: report.accuracy, learningRate: Double(rate),
-                imagesPerSecond: report.imagesPerSecond))
-        progress.lossSum = 0
-        progress.correct = 0
-        progress.images = 0
+        let isDone = try loop.run(
+            loader, saveInterval: saveInterval, shouldStop: shouldStop,
+            onStep: { onEvent(.step($0)) },
+            step: {
+                guard let batch = try loader.next() else { return nil }
+                let rate = recipe.schedule.rate(
+                    base: recipe.learningRate, step: progress.step, steps: loop.steps,
+                    warmup: Int(recipe.warmupEpochs * Double(stepsPerEpoch)))
+                let result = try session.step(
+                    images: batch.images, labels: batch.labels, optimizer: optimizer, rate: rate,
+                    clip: recipe.clip, randomKey: key.child(progress.step))
+                average?.follow(
+                    parameters, keep: recipe.ema ?? 0, step: progress.step,
+                    threads: recipe.threads)
+                return RunLoop.Step(
+                    loss: Double(result.loss), correct: result.correct, rate: rate)
+            },
+            save: save, afterEpoch: { last = try evaluate(onEvent) })
+        return isDone ? .finished(last) : .interrupted
     }
 
     private func evaluate(_ onEvent: (TrainingEvent) -> Void) throws -> Evaluation? {
@@ -254,8 +209,8 @@ public final class Trainer {
         defer { loader.stop() }
         let result = try evaluator.evaluate(loader)
         onEvent(.evaluated(epoch: progress.epoch, result))
-        if metrics.lastEvaluation?.step == progress.step { return result }
-        try metrics.append(
+        if loop.metrics.lastEvaluation?.step == progress.step { return result }
+        try loop.metrics.append(
             Metrics(
                 phase: .evaluate, step: progress.step, epoch: Double(progress.epoch),
                 loss: result.loss, accuracy: result.top1))
@@ -263,8 +218,10 @@ public final class Trainer {
     }
 
     private func save() throws {
+        let averaged = average?.tensors().map { (name: "ema." + $0.name, tensor: $0.tensor) }
         try Checkpoint.write(
-            recipe, progress, parameters, optimizer, average: average, to: folder.checkpointPath)
+            recipe, progress, parameters.tensors() + (averaged ?? []) + optimizer.stateTensors(),
+            to: folder.checkpointPath)
     }
 }
 
@@ -292,14 +249,25 @@ extension ParameterStore {
     /// Moves this average of the weights a step towards them; running statistics are taken over.
     /// Early steps keep less, as the average of few steps should: min(keep, (1 + n) / (10 + n)).
     package func follow(_ other: ParameterStore, keep: Float, step: Int, threads: Int) {
-        let early = Float(1 + step) / Float(10 + step)
+        follow(other, keep: min(keep, Float(1 + step) / Float(10 + step)), threads: threads)
+        bufferBlock.base.update(from: other.bufferBlock.base, count: bufferBlock.count)
+        markChanged()
+    }
+
+    /// Moves the parameters a step towards those of the same names in another store; running
+    /// statistics stay.
+    package func follow(_ other: ParameterStore, keep: Float, threads: Int) {
         EngineThread.shared.perform {
-            Team(threads: threads).splitArray(parameterBlock.count) { begin, end in
-                apus_ema(
-                    parameterBlock.base, other.parameterBlock.base, min(keep, early), begin, end)
+            let team = Team(threads: threads)
+            for (own, theirs) in zip(parameters, other.parameters) {
+                precondition(own.name == theirs.name, "\(own.name) follows \(theirs.name)")
+                team.splitArray(own.shape.count) { begin, end in
+                    apus_ema(
+                        parameterBlock.base + own.offset,
+                        other.parameterBlock.base + theirs.offset, keep, begin, end)
+                }
             }
         }
-        bufferBlock.base.update(from: other.bufferBlock.base, count: bufferBlock.count)
         markChanged()
     }
 }

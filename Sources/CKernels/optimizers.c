@@ -37,3 +37,14 @@ CLONES double apus_sum_of_squares(const float *x, long begin, long end) {
     for (; i < end; i++) s[0] += (double)x[i] * x[i];
     return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
+
+CLONES double apus_sum_of_decayed_squares(
+    const float *g, const float *w, float factor, float decay, long begin, long end) {
+    double s[8] = {0};
+    for (long i = begin; i < end; i += 8)
+        for (int l = 0; l < 8 && i + l < end; l++) {
+            double d = (double)factor * g[i + l] + (double)decay * w[i + l];
+            s[l] += d * d;
+        }
+    return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}

@@ -37,7 +37,7 @@ import Testing
 
     @Test func imageLayersNeedImages() throws {
         let layers: [Layer] = [
-            Convolution("l", 4, kernel: 1).layer, BatchNorm("l").layer,
+            Convolution("l", 4, kernel: 1).layer,
             Sequence("l") { MaxPool(kernel: 2) }.layer,
             Sequence("l") { AveragePool(kernel: 2, padding: .same) }.layer,
             Sequence("l") { GlobalAveragePool() }.layer, Sequence("l") { Flatten() }.layer,

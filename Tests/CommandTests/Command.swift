@@ -147,3 +147,13 @@ func expectFailure(
             sourceLocation: sourceLocation)
     }
 }
+
+/// Waits until a file has so many lines.
+func waitFor(_ scratch: Scratch, _ name: String, lines: Int) async throws {
+    for _ in 0..<2000 {
+        let count = (try? scratch.bytes(name))?.count { $0 == 10 } ?? 0
+        if count >= lines { return }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+    Issue.record("\(name) never had \(lines) lines")
+}

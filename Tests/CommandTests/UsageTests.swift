@@ -7,8 +7,9 @@ struct UsageTests {
     @Test(
         "Every command explains itself with an example",
         arguments: [
-            [], ["train"], ["evaluate"], ["classify"], ["models"], ["scale"], ["doctor"],
-            ["verify"], ["bench"], ["bench", "train"], ["bench", "infer"], ["bench", "data"],
+            [], ["train"], ["pretrain"], ["evaluate"], ["classify"], ["models"], ["scale"],
+            ["doctor"], ["verify"], ["bench"], ["bench", "train"], ["bench", "infer"],
+            ["bench", "data"], ["bench", "loss"],
         ])
     func help(_ command: [String]) throws {
         let result = try Command.start(command + ["--help"]).wait()

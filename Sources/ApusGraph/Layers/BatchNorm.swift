@@ -1,4 +1,4 @@
-/// Batch normalization with trained scale and shift (Ioffe and Szegedy 2015).
+/// Batch normalization with trained scale and shift (Ioffe and Szegedy 2015), of images or features.
 public struct BatchNorm: LayerDescription {
     public var name: String?
     /// Added to the variance.

@@ -11,7 +11,7 @@ public struct Softmax: LayerDescription {
     public var layer: Layer { .softmax }
 }
 
-/// [N, C, H, W] -> [N, C * H * W].
+/// [N, C, H, W] -> [N, C * H * W]; features stay as they are.
 public struct Flatten: LayerDescription {
     public init() {}
     public var layer: Layer { .flatten }

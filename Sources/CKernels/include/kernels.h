@@ -209,6 +209,25 @@ void apus_adamw(float *w, const float *g, float *m, float *v, float rate, float 
 /// average += (1 - keep) * (w - average)
 void apus_ema(float *average, const float *w, float keep, long begin, long end);
 double apus_sum_of_squares(const float *x, long begin, long end);
+/// The sum of (factor * g + decay * w)^2.
+double apus_sum_of_decayed_squares(const float *g, const float *w, float factor, float decay, long begin, long end);
+
+// ---- Tiles [rows, columns] of similarities, columns a multiple of 16; see contrastive.c ----
+/// Joins a tile to running sums of e^(x - largest) of every row, or of every column.
+void apus_tile_row_sums(const float *x, long rows, long columns, float *largest, double *sums);
+void apus_tile_column_sums(const float *x, long rows, long columns, float *largest, double *sums);
+void apus_tile_largest(const float *x, long rows, long columns, float *rowLargest, float *columnLargest);
+/// x = factor * (e^(x - rowLog) + e^(x - columnLog))
+void apus_tile_softmax(float *x, long rows, long columns, const float *rowLog, const float *columnLog, float factor);
+/// Returns the sum of log(1 + e^x) and replaces x by factor / (1 + e^-x).
+double apus_tile_logistic(float *x, long rows, long columns, float factor);
+/// Returns the sum of max(0, x - bound) for the bounds of rows and of columns, and replaces x by how
+/// many of both it exceeds, times the factor; counts how often for every row and column.
+double apus_tile_hinge(float *x, long rows, long columns, const float *rowBound, const float *columnBound, float factor, double *rowCounts, double *columnCounts);
+/// Adds up x where labels agree.
+void apus_tile_label_sums(const float *x, long rows, long columns, const int32_t *rowLabels, const int32_t *columnLabels, double *rowSums, double *columnSums);
+/// x -= factor * (rowShare + columnShare) where labels agree
+void apus_tile_subtract_labels(float *x, long rows, long columns, const int32_t *rowLabels, const int32_t *columnLabels, const float *rowShares, const float *columnShares, float factor);
 
 // ---- What the machine can do ----
 typedef enum { apus_peak_portable, apus_peak_avx2, apus_peak_avx512, apus_peak_bf16 } apus_peak_kind;
