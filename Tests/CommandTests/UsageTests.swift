@@ -8,7 +8,8 @@ struct UsageTests {
         "Every command explains itself with an example",
         arguments: [
             [], ["train"], ["evaluate"], ["classify"], ["models"], ["doctor"], ["verify"],
-            ["bench"], ["bench", "train"], ["bench", "infer"],
+            ["bench"], ["bench", "train"], ["bench", "infer"], ["probe"], ["embed"], ["search"],
+            ["map"],
         ])
     func help(_ command: [String]) throws {
         let result = try Command.start(command + ["--help"]).wait()
@@ -45,6 +46,10 @@ struct UsageTests {
             ["classify"], ["classify", "x"], ["classify", "x", "a.png", "--samples", "3"],
             ["classify", "x", "a.png", "--top", "0"], ["models", "--side", "0", "resnet18"],
             ["models", "--program"], ["doctor", "--threads", "0"],
+            ["probe"], ["probe", "x", "--seeds", "0"], ["probe", "x", "--fine-tune", "1,101"],
+            ["probe", "x", "--fine-tune", "few"], ["probe", "x", "--baselines", "best"],
+            ["probe", "x", "--fine-tune", "1,10", "--epochs", "1,2,3"], ["embed", "x"],
+            ["search", "--in", "x", "--with", "y"], ["map", "x", "--out", "map.gif"],
             ["bench", "train", "--steps", "0"], ["bench", "infer", "--side", "1000000000"],
         ])
     func wrongUsage(_ arguments: [String]) throws {
