@@ -7,9 +7,10 @@ struct UsageTests {
     @Test(
         "Every command explains itself with an example",
         arguments: [
-            [], ["train"], ["evaluate"], ["classify"], ["models"], ["doctor"], ["verify"],
-            ["bench"], ["bench", "train"], ["bench", "infer"], ["probe"], ["embed"], ["search"],
-            ["map"],
+            [], ["train"], ["evaluate"], ["classify"], ["models"], ["scale"], ["doctor"],
+            ["verify"],
+            ["bench"], ["bench", "train"], ["bench", "infer"],
+            ["probe"], ["embed"], ["search"], ["map"],
         ])
     func help(_ command: [String]) throws {
         let result = try Command.start(command + ["--help"]).wait()
