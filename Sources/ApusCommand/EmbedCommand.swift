@@ -91,17 +91,28 @@ struct EmbeddedData {
     var split: Split?
     var hasLabels: Bool
 
-    /// A folder whose content does not say that it is a data set is taken as images without labels.
+    /// Opens a data set, whose train split is taken unless another is asked for, or a folder.
+    ///
+    /// A folder without parts is labelled if all its images lie in two or more class folders; of any
+    /// other one all images are taken, however deep they lie, without labels.
     static func open(_ name: String, split: Split?) throws -> EmbeddedData {
-        do {
-            let chosen = split ?? .train
-            return EmbeddedData(
-                source: try DataSets.open(name, split: chosen), split: chosen, hasLabels: true)
-        } catch let error as DataError where error.problem.contains("no class folders") {
-            guard split == nil else { throw error }
-            return EmbeddedData(
-                source: try ImageListing(directory: name), split: nil, hasLabels: false)
+        let found = Result { try DataSets.open(name, split: split ?? .train) }
+        if case .failure(let error) = found {
+            let isPlainFolder = (error as? DataError)?.problem.contains("no class folders") == true
+            guard isPlainFolder, split == nil else { throw error }
+        } else if try split != nil || !(found.get() is FolderSource) || hasTest(name) {
+            return EmbeddedData(source: try found.get(), split: split ?? .train, hasLabels: true)
         }
+        let listing = try ImageListing(directory: name)
+        if let source = try? found.get(), source.classNames.count > 1, source.count == listing.count
+        {
+            return EmbeddedData(source: source, split: .train, hasLabels: true)
+        }
+        return EmbeddedData(source: listing, split: nil, hasLabels: false)
+    }
+
+    private static func hasTest(_ name: String) throws -> Bool {
+        do { return try DataSets.openTest(name) != nil } catch { return true }
     }
 }
 

@@ -7,7 +7,9 @@ public struct ImageListing: ImageSource {
 
     /// Lists files that end in `.jpg`, `.jpeg` or `.png`; hidden ones are left out. Throws a
     /// `DataError` if there are none.
-    public init(directory: String) throws {
+    public init(directory given: String) throws {
+        let directory =
+            given.hasPrefix("folder:") ? String(given.dropFirst("folder:".count)) : given
         var paths: [String] = []
         guard let walk = FileManager.default.enumerator(atPath: directory) else {
             throw DataError(

@@ -113,16 +113,18 @@ public struct PrincipalComponents: Sendable {
         return result
     }
 
-    /// Gram and Schmidt's method, twice, as once loses digits; a direction that vanishes stays zero.
+    /// Gram and Schmidt's method, twice, as once loses digits. A row that lies in the span of those
+    /// before it becomes zero: what is left of it is rounding, which may point anywhere.
     private static func orthogonalize(_ rows: inout [[Double]]) {
         for row in rows.indices {
             for _ in 0..<2 {
+                let before = dot(rows[row], rows[row]).squareRoot()
                 for other in 0..<row {
                     let factor = dot(rows[row], rows[other])
                     for i in rows[row].indices { rows[row][i] -= factor * rows[other][i] }
                 }
                 let length = dot(rows[row], rows[row]).squareRoot()
-                let factor = length > 1e-150 ? 1 / length : 0
+                let factor = length > max(1e-10 * before, 1e-150) ? 1 / length : 0
                 for i in rows[row].indices { rows[row][i] *= factor }
             }
         }

@@ -143,12 +143,11 @@ public struct ProbeReport: Hashable, Codable, Sendable {
     /// Where the report of a probe's folder lies.
     static func path(in folder: String) -> String { folder + "/results.json" }
 
-    func write(in folder: String) throws {
-        var report = self
-        report.summary = summaries
+    mutating func write(in folder: String) throws {
+        summary = summaries
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        let data = try encoder.encode(report)
+        let data = try encoder.encode(self)
         try AtomicFile.write(to: Self.path(in: folder)) { try $0.write(data) }
     }
 

@@ -12,7 +12,7 @@ import Foundation
 final class SoftmaxRegression {
     let classes: Int
     let width: Int
-    private let count: Int
+    let count: Int
     private let rows: Arena
     private let labels: [Int32]
     private let threads: Int
@@ -68,6 +68,24 @@ final class SoftmaxRegression {
         }
         for i in classes * width..<size { gradient[i] = scale * sums[i] }
         return scale * (losses.reduce(0, +) + penalty / 2 * squares)
+    }
+
+    /// The covariance [width, width] of the features, which are centered; on one thread, as the order
+    /// of sums must not depend on their number.
+    func covariance() -> [Double] {
+        var sums = [Double](repeating: 0, count: width * width)
+        let part = Arena(count: width * width)
+        EngineThread.shared.perform {
+            Team(threads: 1).configure()
+            for first in stride(from: 0, to: count, by: 8 * Self.tile) {
+                let x = rows.base + first * width
+                MatrixProduct.multiply(
+                    x, transposeA: true, x, into: part.base, rows: width,
+                    inner: min(8 * Self.tile, count - first), columns: width)
+                for i in sums.indices { sums[i] += Double(part.base[i]) }
+            }
+        }
+        return sums.map { $0 / Double(count) }
     }
 
     /// One tile: writes its gradient and returns its loss.
