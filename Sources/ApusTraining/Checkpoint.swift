@@ -123,6 +123,11 @@ extension ParameterStore {
         names.compactMap { name in tensor(name).map { (name, $0) } }
     }
 
+    /// The names of all tensors, with their shapes.
+    public var shapes: [(name: String, shape: Shape)] {
+        names.compactMap { name in shape(name).map { (name, $0) } }
+    }
+
     /// Takes every parameter and buffer from a file, under their names behind `prefix`; other
     /// tensors of the file are none of the network's and are left.
     ///
@@ -131,19 +136,12 @@ extension ParameterStore {
     public func load(
         _ file: TensorFile, prefix: String = "", except: Set<String> = [], from path: String
     ) throws {
-        var found: [(String, Tensor)] = []
-        for name in names where !except.contains(name) {
-            guard let stored = file[prefix + name] else {
-                throw TrainingError(
-                    "\(path) has no '\(prefix + name)' (\(shape(name)?.description ?? "")); "
-                        + "is it a checkpoint of another network?")
-            }
-            if let expected = shape(name), stored.shape != expected {
-                throw TrainingError(
-                    "\(path): '\(prefix + name)' is \(stored.shape), the network has \(expected); "
-                        + "is it a checkpoint of another network?")
-            }
-            found.append((name, stored.tensor()))
+        let wanted = shapes.filter { !except.contains($0.name) }
+        let report = ParityReport(
+            network: wanted.map { (name: prefix + $0.name, shape: $0.shape) }, file: file)
+        guard report.isComplete else { throw TrainingError(report.problem(path)) }
+        let found = wanted.compactMap { name, _ in
+            file[prefix + name].map { (name, $0.tensor()) }
         }
         for (name, tensor) in found { try set(name, tensor) }
     }

@@ -26,34 +26,48 @@ public struct TrainedModel {
         public var classNames: [String]?
         /// What the images look like if all are alike.
         public var imageShape: ImageShape?
+        /// How images become the network's input, if that is known; it decides over mean, deviation
+        /// and side.
+        public var preprocessing: Preprocessing?
 
         public init(model: String) { self.model = model }
     }
 
     /// Whether `path` is a run folder or a checkpoint, which describe themselves.
     public static func describesItself(_ path: String) throws -> Bool {
-        try open(path).file.metadata[Checkpoint.recipeKey] != nil
+        let metadata = try open(path).file.metadata
+        return metadata[Checkpoint.recipeKey] != nil || metadata[ModelDescription.key] != nil
     }
 
-    /// Opens a run folder or its checkpoint.
+    /// Opens a run folder, its checkpoint, or a file of weights that `apus convert` made.
     public init(_ path: String) throws {
         let (file, path) = try TrainedModel.open(path)
-        let recipe = try Checkpoint.recipe(file, path)
-        let store = ParameterStore(
-            try recipe.network.graph(batch: 1, mode: .inference), seed: recipe.seed)
-        try Checkpoint.loadForUse(file, into: store, from: path)
-        network = recipe.network
-        preprocessing = recipe.preprocessing
-        classNames = recipe.classNames
-        parameters = store
-        self.recipe = recipe
+        recipe =
+            file.metadata[ModelDescription.key] == nil ? try Checkpoint.recipe(file, path) : nil
+        let description = try recipe.map(ModelDescription.init) ?? ModelDescription(file, path)
+        try description.validate(path)
+        network = description.network
+        preprocessing = description.preprocessing
+        classNames = description.classNames
+        parameters = ParameterStore(
+            try network.graph(batch: 1, mode: .inference), seed: recipe?.seed ?? 0)
+        try Checkpoint.loadForUse(file, into: parameters, from: path)
+    }
+
+    /// Opens weights of the registry that have been fetched.
+    public init(pretrained weights: PretrainedWeights) throws {
+        var description = Description(model: weights.model)
+        description.preprocessing = weights.preprocessing
+        description.classNames = weights.classNames
+        try self.init(weights: try weights.file(), description)
     }
 
     /// Opens a file of weights and nothing else. Its names must be exactly the network's.
     public init(weights path: String, _ description: Description) throws {
-        let (file, path) = try TrainedModel.open(path)
+        let (original, path) = try TrainedModel.open(path)
         let usual = try Models.named(description.model)
         let graph = try usual.graph(batch: 1, mode: .inference)
+        let file = EfficientNetNames.translate(original, for: graph)
         // The first weight knows the channels, the last one the classes.
         let weights = graph.parameters.filter { $0.role == .weight }
         let first = weights.first.flatMap { file[$0.name]?.shape }
@@ -87,25 +101,27 @@ public struct TrainedModel {
             // Photographs show their subject in the middle: the border is cut as in training.
             preprocessing.resize = .shortSide(side >= 128 ? side * 256 / 224 : side)
         }
+        if let known = description.preprocessing ?? PretrainedWeights.preprocessing(description) {
+            preprocessing = known
+            size = known.crop ?? size
+        }
         try preprocessing.validate()
         network = try Models.named(
             description.model, input: [channels, size.height, size.width], classes: classes)
         parameters = ParameterStore(try network.graph(batch: 1, mode: .inference), seed: 0)
-        let known = Set(parameters.names)
-        if let stranger = file.names.first(where: {
-            !known.contains($0) && !$0.hasSuffix("num_batches_tracked")
-        }) {
-            throw TrainingError(
-                "\(path) holds '\(stranger)', which \(description.model) does not have; is it a "
-                    + "checkpoint of another network?")
+        let report = ParityReport(network: parameters.shapes, file: file)
+        guard report.isExact else {
+            throw TrainingError(report.problem(path, model: description.model))
         }
         try parameters.load(file, from: path)
         self.preprocessing = preprocessing
-        classNames = names ?? (0..<classes).map { "class \($0)" }
+        let isImageNet = classes == ImageNet.labels.count && usual.input[1] > 32
+        classNames =
+            names ?? (isImageNet ? ImageNet.labels : (0..<classes).map { "class \($0)" })
         recipe = nil
     }
 
-    private static func open(_ path: String) throws -> (file: TensorFile, path: String) {
+    static func open(_ path: String) throws -> (file: TensorFile, path: String) {
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
             throw TrainingError("\(path) does not exist; give a run folder or a file of weights")

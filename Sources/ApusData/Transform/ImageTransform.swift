@@ -42,10 +42,15 @@ public struct ImageTransform: Sendable {
         _ image: Image, name: String, key: RandomKey?, to target: UnsafeMutablePointer<Float>,
         scratch: TransformScratch
     ) throws {
-        let geometry = try ViewGeometry(
+        var geometry = try ViewGeometry(
             of: ImageSize(height: image.height, width: image.width), preprocessing: preprocessing,
             augmentation: augmentation, key: key, output: output, name: name)
-        let picture = image.converted(toChannels: preprocessing.channels)
+        var picture = image.converted(toChannels: preprocessing.channels)
+        if preprocessing.interpolation == .bicubicBytes, key == nil {
+            picture = picture.resizedInBytes(to: geometry.resized, .bicubicBytes)
+            geometry.source = Box(
+                top: 0, left: 0, height: picture.height, width: picture.width)
+        }
         picture.pixels.withUnsafeBufferPointer { pixels in
             guard let pixels = pixels.baseAddress else { return }
             if geometry.isResized {
