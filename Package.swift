@@ -35,7 +35,9 @@ let package = Package(
             exclude: ["onnx.proto"]),
         .target(
             name: "ApusTraining",
-            dependencies: ["ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "ApusONNX", "CKernels"]),
+            dependencies: [
+                "ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "ApusONNX", "CKernels",
+            ]),
         .target(name: "ApusReport", dependencies: ["ApusData"]),
         .target(name: "Apus", dependencies: ["ApusTraining"]),
         .executableTarget(
@@ -58,7 +60,10 @@ let package = Package(
             name: "ApusTrainingTests", dependencies: ["ApusTraining"]),
         .testTarget(name: "ApusFilesTests", dependencies: ["ApusFiles"]),
         .testTarget(
-            name: "ApusONNXTests", dependencies: ["ApusONNX", "ApusTraining"]),
+            name: "ApusONNXTests",
+            dependencies: [
+                "ApusTraining", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
         .testTarget(
             name: "CommandTests", dependencies: ["ApusCommand", "ApusData", "ApusReport"]),
         .testTarget(name: "ApusTests", dependencies: ["Apus"]),

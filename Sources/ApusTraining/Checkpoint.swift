@@ -1,4 +1,5 @@
 import ApusFiles
+import ApusGraph
 import ApusRuntime
 import ApusTensor
 import Foundation
@@ -97,8 +98,19 @@ public enum Checkpoint {
     public static func loadForUse(
         _ file: TensorFile, into store: ParameterStore, from path: String
     ) throws {
-        let averaged = file.names.contains { $0.hasPrefix("ema.") }
-        try store.load(file, prefix: averaged ? "ema." : "", from: path)
+        try store.load(file, prefix: prefixForUse(file), from: path)
+    }
+
+    private static func prefixForUse(_ file: TensorFile) -> String {
+        file.names.contains { $0.hasPrefix("ema.") } ? "ema." : ""
+    }
+
+    /// Throws a `TrainingError` unless the file holds everything `graph` needs.
+    static func requireWeights(of graph: Graph, in file: TensorFile, _ path: String) throws {
+        let prefix = prefixForUse(file)
+        let report = ParityReport(
+            network: graph.storedShapes.map { (prefix + $0.name, $0.shape) }, file: file)
+        guard report.isComplete else { throw TrainingError(report.problem(path)) }
     }
 }
 

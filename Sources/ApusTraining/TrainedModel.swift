@@ -33,6 +33,18 @@ public struct TrainedModel {
         public init(model: String) { self.model = model }
     }
 
+    /// A network with weights that are in memory.
+    public init(
+        network: Network, parameters: ParameterStore, preprocessing: Preprocessing,
+        classNames: [String]
+    ) {
+        self.network = network
+        self.parameters = parameters
+        self.preprocessing = preprocessing
+        self.classNames = classNames
+        recipe = nil
+    }
+
     /// Whether `path` is a run folder or a checkpoint, which describe themselves.
     public static func describesItself(_ path: String) throws -> Bool {
         let metadata = try open(path).file.metadata
@@ -45,12 +57,13 @@ public struct TrainedModel {
         recipe =
             file.metadata[ModelDescription.key] == nil ? try Checkpoint.recipe(file, path) : nil
         let description = try recipe.map(ModelDescription.init) ?? ModelDescription(file, path)
-        try description.validate(path)
+        let graph = try description.graph(path)
+        // Before memory is taken for whatever the file says the network is.
+        try Checkpoint.requireWeights(of: graph, in: file, path)
         network = description.network
         preprocessing = description.preprocessing
         classNames = description.classNames
-        parameters = ParameterStore(
-            try network.graph(batch: 1, mode: .inference), seed: recipe?.seed ?? 0)
+        parameters = ParameterStore(graph, seed: recipe?.seed ?? 0)
         try Checkpoint.loadForUse(file, into: parameters, from: path)
     }
 

@@ -8,7 +8,8 @@ struct UsageTests {
         "Every command explains itself with an example",
         arguments: [
             [], ["train"], ["evaluate"], ["classify"], ["models"], ["doctor"], ["verify"],
-            ["bench"], ["bench", "train"], ["bench", "infer"],
+            ["bench"], ["bench", "train"], ["bench", "infer"], ["convert"], ["weights"],
+            ["weights", "fetch"], ["weights", "list"],
         ])
     func help(_ command: [String]) throws {
         let result = try Command.start(command + ["--help"]).wait()

@@ -52,7 +52,8 @@ extension TrainedModel {
     /// nothing but weights, of the one called `model`.
     public static func parity(of path: String, model: String?) throws -> ParityReport {
         let (file, path) = try open(path)
-        if file.metadata[ModelDescription.key] != nil || file.metadata[Checkpoint.recipeKey] != nil {
+        if file.metadata[ModelDescription.key] != nil || file.metadata[Checkpoint.recipeKey] != nil
+        {
             let network =
                 file.metadata[ModelDescription.key] == nil
                 ? try Checkpoint.recipe(file, path).network
@@ -86,7 +87,7 @@ extension TrainedModel {
 
 extension Graph {
     /// Parameters and buffers by name.
-    fileprivate var storedShapes: [(name: String, shape: Shape)] {
+    var storedShapes: [(name: String, shape: Shape)] {
         parameters.map { ($0.name, $0.shape) } + buffers.map { ($0.name, $0.shape) }
     }
 }

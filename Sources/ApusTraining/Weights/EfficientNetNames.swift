@@ -3,7 +3,7 @@ import ApusGraph
 
 /// The names of the first PyTorch implementation of EfficientNet (lukemelas/EfficientNet-PyTorch and
 /// its Lite variants), whose weights many packages carry.
-enum EfficientNetNames {
+package enum EfficientNetNames {
     /// What is not in a block: their name, and ours.
     private static let ends = [
         ("_conv_stem", "features.0.0"), ("_bn0", "features.0.1"), ("_conv_head", "features.8.0"),
@@ -18,7 +18,7 @@ enum EfficientNetNames {
 
     /// The tensors under the names that `graph` has, if it is an EfficientNet and the file uses the
     /// other names; else the file as it is.
-    static func translate(_ file: TensorFile, for graph: Graph) -> TensorFile {
+    package static func translate(_ file: TensorFile, for graph: Graph) -> TensorFile {
         guard file["_conv_stem.weight"] != nil,
             graph.parameters.first?.name == "features.0.0.weight"
         else { return file }

@@ -46,17 +46,28 @@ public struct ModelDescription: Hashable, Codable, Sendable {
         return String(decoding: try encoder.encode(self), as: UTF8.self)
     }
 
-    /// Throws a `TrainingError` that names the file where the parts do not fit together.
-    func validate(_ path: String) throws {
-        try preprocessing.validate()
-        let graph = try network.graph(batch: 1, mode: .inference)
-        guard let logits = graph.outputs["logits"], graph.shape(logits).rank == 2,
-            graph.shape(logits)[1] == classNames.count, network.input.rank == 3,
-            network.input[0] == preprocessing.channels
-        else {
-            throw TrainingError(
-                "\(path) describes a network whose classes or channels do not fit its outputs; "
-                    + "convert the original again")
+    /// The graph in use after training. Throws a `TrainingError` that names the file where the parts
+    /// do not fit together.
+    func graph(_ path: String) throws -> Graph {
+        func damaged(_ problem: String) -> TrainingError {
+            TrainingError(
+                "\(path) describes its network badly: \(problem); convert or train it again")
         }
+        let graph: Graph
+        do {
+            try preprocessing.validate()
+            graph = try network.graph(batch: 1, mode: .inference)
+        } catch {
+            throw damaged("\(error)")
+        }
+        guard let logits = graph.outputs["logits"], graph.shape(logits).rank == 2,
+            graph.shape(logits)[1] == classNames.count
+        else { throw damaged("its outputs are not one for each of \(classNames.count) classes") }
+        guard network.input[0] == preprocessing.channels else {
+            throw damaged(
+                "it takes \(network.input[0]) channels, images are prepared with "
+                    + "\(preprocessing.channels)")
+        }
+        return graph
     }
 }

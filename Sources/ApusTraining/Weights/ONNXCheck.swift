@@ -93,7 +93,9 @@ public struct ONNXCheck: Hashable, Codable, Sendable {
         }
         let logits = try Data(contentsOf: URL(fileURLWithPath: folder + "/logits"))
         return logits.withUnsafeBytes { bytes in
-            (0..<bytes.count / 4).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+            (0..<bytes.count / 4).map {
+                bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
+            }
         }
     }
 }

