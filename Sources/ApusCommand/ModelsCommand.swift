@@ -9,7 +9,8 @@ struct ModelsCommand: ParsableCommand {
         discussion: """
             The residual and plain networks for small images, -cifar, come in every depth 6n + 2 up to \
             1202; densenetL-cifar in every depth 3n + 4, densenet-bcL-cifar in every depth 6n + 4, up \
-            to 250, and with growth rate K as densenetL-kK-cifar.
+            to 250, and with growth rate K as densenetL-kK-cifar. Every other network with -cifar behind \
+            its name strides less, for images of about 32 pixels.
 
             Example: apus models
             Example: apus models resnet50 --batch 32 --side 224
@@ -74,7 +75,10 @@ struct ModelsCommand: ParsableCommand {
                     billions(statistics.multiplyAdds))
             }
         }
-        if !json { table.print() }
+        if !json {
+            table.print()
+            print("\nmultiply-adds are those of convolutions and matrix products")
+        }
     }
 
     private func describe(_ network: Network) throws {
@@ -110,7 +114,7 @@ struct ModelsCommand: ParsableCommand {
         print()
         print(
             "\(network.name), input \(network.input): \(millions(statistics.parameters)) M "
-                + "parameters, \(billions(statistics.multiplyAdds)) G multiply-adds, "
+                + "parameters, \(billions(statistics.multiplyAdds)) G multiply-adds (convolutions and matrix products), "
                 + "\(Readable.bytes(statistics.activationBytes)) of activations an image")
         print(
             "a training step of batch \(batch) takes \(Readable.bytes(step.peakBytes)): "

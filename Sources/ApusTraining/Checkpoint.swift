@@ -115,13 +115,16 @@ public enum Checkpoint {
 }
 
 extension ParameterStore {
-    /// Starts from the weights of a run folder, a checkpoint or a file of weights. A classifier of
-    /// other classes is left as it was drawn; everything else must be there.
+    /// Starts from the weights of a run folder, a checkpoint, a file of weights, or from those of the
+    /// registry by name. A classifier of other classes is left as it was drawn; everything else must be there.
     ///
     /// Returns the names that were left.
     public func start(from path: String) throws -> [String] {
         let folder = RunFolder(path)
-        let file = try WeightsFile.read(folder.hasCheckpoint ? folder.checkpointPath : path)
+        let path = try PretrainedWeights.meant(by: path)?.file() ?? path
+        let file = EfficientNetNames.translate(
+            try WeightsFile.read(folder.hasCheckpoint ? folder.checkpointPath : path),
+            for: parameters.map(\.name))
         let prefix = file.names.contains { $0.hasPrefix("ema.") } ? "ema." : ""
         let head = parameters.lastIndex(where: \.isDecayed).map { parameters[$0...] } ?? []
         let left = Set(

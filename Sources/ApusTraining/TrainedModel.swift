@@ -67,6 +67,13 @@ public struct TrainedModel {
         try Checkpoint.loadForUse(file, into: parameters, from: path)
     }
 
+    /// How the weights at `path`, or those of the registry called so, expect images; nil if that is
+    /// not known.
+    public static func preprocessing(of path: String) throws -> Preprocessing? {
+        if let known = PretrainedWeights.meant(by: path) { return known.preprocessing }
+        return try describesItself(path) ? TrainedModel(path).preprocessing : nil
+    }
+
     /// Opens weights of the registry that have been fetched.
     public init(pretrained weights: PretrainedWeights) throws {
         var description = Description(model: weights.model)
@@ -80,7 +87,7 @@ public struct TrainedModel {
         let (original, path) = try TrainedModel.open(path)
         let usual = try Models.named(description.model)
         let graph = try usual.graph(batch: 1, mode: .inference)
-        let file = EfficientNetNames.translate(original, for: graph)
+        let file = EfficientNetNames.translate(original, for: graph.parameters.map(\.name))
         // The first weight knows the channels, the last one the classes.
         let weights = graph.parameters.filter { $0.role == .weight }
         let first = weights.first.flatMap { file[$0.name]?.shape }
@@ -172,6 +179,22 @@ public final class Classifier {
     /// Networks trained on images of one size take pictures of others, too: these are resized to
     /// cover the input and cut around the center.
     public func prepare(_ image: Image, name: String) throws -> [Float] {
+        let transform = try ImageTransform(preprocessing: preprocessing(for: image), output: output)
+        return try [Float](unsafeUninitializedCapacity: transform.count) { target, filled in
+            guard let base = target.baseAddress else { return }
+            try transform.write(image, name: name, key: nil, to: base, scratch: scratch)
+            filled = transform.count
+        }
+    }
+
+    /// Which part of an image becomes the network's input, and how.
+    func geometry(of image: Image, name: String) throws -> ViewGeometry {
+        try ViewGeometry(
+            of: ImageSize(height: image.height, width: image.width),
+            preprocessing: preprocessing(for: image), output: output, name: name)
+    }
+
+    private func preprocessing(for image: Image) -> Preprocessing {
         var preprocessing = model.preprocessing
         let size = ImageSize(height: image.height, width: image.width)
         if ImageTransform.outputSize(of: size, preprocessing) != output
@@ -181,12 +204,7 @@ public final class Classifier {
             preprocessing.resize = .shortSide(max(output.height, output.width))
             preprocessing.crop = output
         }
-        let transform = try ImageTransform(preprocessing: preprocessing, output: output)
-        return try [Float](unsafeUninitializedCapacity: transform.count) { target, filled in
-            guard let base = target.baseAddress else { return }
-            try transform.write(image, name: name, key: nil, to: base, scratch: scratch)
-            filled = transform.count
-        }
+        return preprocessing
     }
 
     /// The probabilities of every class for each of the prepared images, any number of them.

@@ -72,7 +72,7 @@ extension TrainedModel {
         }
         var network = try Models.named(model)
         var graph = try network.graph(batch: 1, mode: .inference)
-        let translated = EfficientNetNames.translate(file, for: graph)
+        let translated = EfficientNetNames.translate(file, for: graph.parameters.map(\.name))
         // As many classes as the file has: a head of another data set is no difference.
         if let head = graph.parameters.last(where: { $0.role == .weight }),
             let shape = translated[head.name]?.shape, shape.rank == 2,

@@ -1,5 +1,4 @@
 import ApusFiles
-import ApusGraph
 
 /// The names of the first PyTorch implementation of EfficientNet (lukemelas/EfficientNet-PyTorch and
 /// its Lite variants), whose weights many packages carry.
@@ -16,14 +15,14 @@ package enum EfficientNetNames {
     ]
     private static let excitations = [("_se_reduce", "fc1"), ("_se_expand", "fc2")]
 
-    /// The tensors under the names that `graph` has, if it is an EfficientNet and the file uses the
+    /// The tensors under the names of `parameters`, in their order, if these are of an EfficientNet and the file uses the
     /// other names; else the file as it is.
-    package static func translate(_ file: TensorFile, for graph: Graph) -> TensorFile {
+    package static func translate(_ file: TensorFile, for parameters: [String]) -> TensorFile {
         guard file["_conv_stem.weight"] != nil,
-            graph.parameters.first?.name == "features.0.0.weight"
+            parameters.first == "features.0.0.weight"
         else { return file }
         let prefixes = Dictionary(
-            uniqueKeysWithValues: ends + blocks(graph).enumerated().flatMap(block))
+            uniqueKeysWithValues: ends + blocks(parameters).enumerated().flatMap(block))
         return TensorFile(
             tensors: file.tensors.map { name, tensor in
                 guard let dot = name.lastIndex(of: "."), let prefix = prefixes[String(name[..<dot])]
@@ -34,10 +33,10 @@ package enum EfficientNetNames {
     }
 
     /// The paths of the blocks, `features.1.0.block`, in order: theirs are numbered through.
-    private static func blocks(_ graph: Graph) -> [(path: String, layers: [Layer])] {
+    private static func blocks(_ parameters: [String]) -> [(path: String, layers: [Layer])] {
         var blocks: [(path: String, layers: [Layer])] = []
-        for parameter in graph.parameters {
-            let names = parameter.name.split(separator: ".").map(String.init)
+        for parameter in parameters {
+            let names = parameter.split(separator: ".").map(String.init)
             guard names.count >= 6, names[3] == "block" else { continue }
             let path = names[..<4].joined(separator: ".")
             if blocks.last?.path != path { blocks.append((path, [])) }

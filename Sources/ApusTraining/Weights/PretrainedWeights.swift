@@ -43,6 +43,11 @@ public struct PretrainedWeights: Sendable {
         return all.first { $0.name == name }
     }
 
+    /// The entry that is meant where a path or a name may stand: a file that exists comes first.
+    public static func meant(by path: String) -> PretrainedWeights? {
+        FileManager.default.fileExists(atPath: path) ? nil : named(path)
+    }
+
     /// How weights of a network of the registry expect images, if `description` leaves it open.
     static func preprocessing(_ description: TrainedModel.Description) -> Preprocessing? {
         guard description.mean == nil, description.deviation == nil, description.side == nil,
