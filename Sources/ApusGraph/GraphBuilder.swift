@@ -202,6 +202,14 @@ public struct GraphBuilder: Sendable {
                 path: path, problem: "kernel, stride and dilation must be positive",
                 shapes: [input])
         }
+        var largest = [kernel, stride, dilation].map { max($0.height, $0.width) }.max() ?? 0
+        if case .explicit(let edge) = padding { largest = max(largest, edge) }
+        guard largest <= 1 << 16 else {
+            throw GraphError(
+                path: path,
+                problem: "kernel, stride, dilation and padding must be at most 65536",
+                shapes: [input])
+        }
         return Window(
             kernel: kernel, stride: stride, dilation: dilation,
             padding: padding.edges(
