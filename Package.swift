@@ -9,7 +9,8 @@ let package = Package(
         .executable(name: "apus", targets: ["ApusCommand"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     ],
     targets: [
         .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
@@ -31,8 +32,17 @@ let package = Package(
                 "ApusTensor", "ApusFiles", "CJPEG", "CKernels", "CTurboJPEG", "CPNG", "CZlib",
             ]),
         .target(
+            name: "ApusONNX",
+            dependencies: [
+                "ApusGraph", "ApusFiles",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["onnx.proto"]),
+        .target(
             name: "ApusTraining",
-            dependencies: ["ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "CKernels"]),
+            dependencies: [
+                "ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "ApusONNX", "CKernels",
+            ]),
         .target(name: "ApusReport", dependencies: ["ApusData"]),
         .target(name: "Apus", dependencies: ["ApusTraining"]),
         .executableTarget(
@@ -54,6 +64,11 @@ let package = Package(
         .testTarget(
             name: "ApusTrainingTests", dependencies: ["ApusTraining"]),
         .testTarget(name: "ApusFilesTests", dependencies: ["ApusFiles"]),
+        .testTarget(
+            name: "ApusONNXTests",
+            dependencies: [
+                "ApusTraining", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
         .testTarget(
             name: "CommandTests", dependencies: ["ApusCommand", "ApusData", "ApusReport"]),
         .testTarget(name: "ApusTests", dependencies: ["Apus"]),

@@ -3,6 +3,7 @@
 @_exported import ApusFiles
 @_exported import ApusGraph
 @_exported import ApusModels
+@_exported import ApusONNX
 @_exported import ApusRuntime
 @_exported import ApusTensor
 @_exported import ApusTraining

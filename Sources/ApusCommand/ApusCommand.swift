@@ -12,8 +12,8 @@ struct ApusCommand: ParsableCommand {
             TrainCommand.self, PretrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
             ProbeCommand.self, EmbedCommand.self, SearchCommand.self, MapCommand.self,
             ModelsCommand.self, ScaleCommand.self, DoctorCommand.self, VerifyCommand.self,
-            BenchCommand.self,
-            DataCommand.self, PackCommand.self,
+            BenchCommand.self, DataCommand.self, PackCommand.self, ConvertCommand.self,
+            WeightsCommand.self,
         ])
 }
 

@@ -12,6 +12,7 @@ struct ClassifyCommand: ParsableCommand {
             and cut around the center.
 
             Example: apus classify runs/first shoe.png bag.jpg --top 3
+            Example: apus classify --weights efficientnet-lite0 photo.jpg --json
             Example: apus classify runs/first --samples 12 --sheet predictions.png
             Example: apus classify runs/first shoe.png --explain shoe-map.png
             """)
@@ -39,14 +40,17 @@ struct ClassifyCommand: ParsableCommand {
     @Flag(help: "Print one JSON object an image.")
     var json = false
 
+    /// With --weights there is no source, and the first argument is an image.
+    private var paths: [String] { options.following(images) }
+
     func validate() throws {
         try require(top, in: 1...1_000_000, "--top")
         try require(samples, in: 1...10_000, "--samples")
-        if images.isEmpty == (samples == nil) {
+        if paths.isEmpty == (samples == nil) {
             throw ValidationError("give images or --samples, one of them")
         }
         if data != nil, samples == nil { throw ValidationError("--data goes with --samples") }
-        if sheet != nil, images.count > 10_000 {
+        if sheet != nil, paths.count > 10_000 {
             throw ValidationError("--sheet shows at most 10000 images")
         }
     }
@@ -57,10 +61,10 @@ struct ClassifyCommand: ParsableCommand {
         let model = try options.load(data: source)
         if let source, source.classNames.count != model.classNames.count {
             throw CommandError(
-                "\(options.source) knows \(model.classNames.count) classes, the data has "
+                "\(options.name) knows \(model.classNames.count) classes, the data has "
                     + "\(source.classNames.count); choose the data it was trained on with --data")
         }
-        let count = samples.map { min($0, source?.count ?? 0) } ?? images.count
+        let count = samples.map { min($0, source?.count ?? 0) } ?? paths.count
         let classifier = try Classifier(
             model, batch: min(count, 32), configuration: options.configuration)
         let explainer = try explanation.explainer(
@@ -83,8 +87,8 @@ struct ClassifyCommand: ParsableCommand {
                         name: source.name(of: sample), truth: source.label(at: sample))
                     subject.read { try source.image(at: sample) }
                 } else {
-                    subject = Subject(name: images[index], truth: nil)
-                    subject.read { try ImageDecoder().decode(contentsOf: images[index]) }
+                    subject = Subject(name: paths[index], truth: nil)
+                    subject.read { try ImageDecoder().decode(contentsOf: paths[index]) }
                 }
                 subject.prepare(classifier)
                 subjects.append(subject)

@@ -31,7 +31,12 @@ struct EvaluateCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    func validate() throws { try require(batch, in: 1...65_536, "--batch") }
+    func validate() throws {
+        try require(batch, in: 1...65_536, "--batch")
+        if !options.following([]).isEmpty {
+            throw ValidationError("give a source or --weights, one of them")
+        }
+    }
 
     func run() throws {
         decoding.apply()
@@ -40,7 +45,7 @@ struct EvaluateCommand: ParsableCommand {
         let model = try options.load(data: source)
         guard model.classNames.count == source.classNames.count else {
             throw CommandError(
-                "\(options.source) knows \(model.classNames.count) classes, the data has "
+                "\(options.name) knows \(model.classNames.count) classes, the data has "
                     + "\(source.classNames.count); choose the data it was trained on with --data")
         }
         let evaluator = try Evaluator(
@@ -55,7 +60,7 @@ struct EvaluateCommand: ParsableCommand {
         let shape = loader.imageShape
         guard expected == [shape.channels, shape.height, shape.width] else {
             throw CommandError(
-                "\(data ?? "the data") has images of \(shape), \(options.source) takes \(expected); "
+                "\(data ?? "the data") has images of \(shape), \(options.name) takes \(expected); "
                     + "choose the data it was trained on with --data")
         }
         let status = StatusLine()

@@ -1,10 +1,14 @@
 import Apus
 import ArgumentParser
+import Foundation
 
 /// What is needed to use a network: the run folder says it all, bare weights only their numbers.
 struct ModelOptions: ParsableArguments {
     @Argument(help: "A run folder, or a file of weights (.safetensors, .pth).")
-    var source: String
+    var source = ""
+
+    @Option(help: "Instead of a source, fetched weights by name; `apus weights` lists them.")
+    var weights: String?
 
     @Option(help: "The network of bare weights; `apus models` lists them.")
     var model: String?
@@ -24,7 +28,30 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Number format of images; auto is the fastest of this CPU.")
     var precision = PrecisionName.fp32
 
+    /// What is used, as the user calls it.
+    var name: String { weights ?? source }
+
+    /// The arguments behind the source: with --weights there is none, and the first is one of them.
+    func following(_ arguments: [String]) -> [String] {
+        weights == nil || source.isEmpty ? arguments : [source] + arguments
+    }
+
+    /// The entry of the registry that is meant; nil for a path.
+    func pretrained() throws -> PretrainedWeights? {
+        let exists = FileManager.default.fileExists(atPath: name)
+        if exists, weights == nil { return nil }
+        let known = PretrainedWeights.named(name)
+        guard known != nil || exists || weights == nil else {
+            let names = PretrainedWeights.all.map(\.name).joined(separator: ", ")
+            throw ValidationError("there are no weights called '\(name)', only \(names)")
+        }
+        return known
+    }
+
     func validate() throws {
+        if weights == nil, source.isEmpty {
+            throw ValidationError("give a run folder, a file of weights, or --weights")
+        }
         try require(side, in: 1...4096, "--side")
         try require(threads, in: 1...1024, "--threads")
         _ = try Self.numbers(mean, "--mean")
@@ -51,18 +78,19 @@ struct ModelOptions: ParsableArguments {
 
     /// Opens it; `data` tells bare weights the classes and the size of the images.
     func load(data: (any ImageSource)?) throws -> TrainedModel {
-        if try TrainedModel.describesItself(source) {
+        let pretrained = try pretrained()
+        if try pretrained != nil || TrainedModel.describesItself(name) {
             for (value, option) in [
                 (model, "--model"), (mean, "--mean"), (deviation, "--deviation"),
                 (side.map(String.init), "--side"),
             ] where value != nil {
-                throw ValidationError("\(source) describes itself; leave out \(option)")
+                throw ValidationError("\(name) describes itself; leave out \(option)")
             }
-            return try TrainedModel(source)
+            return try pretrained.map { try TrainedModel(pretrained: $0) } ?? TrainedModel(name)
         }
         guard let model else {
             throw ValidationError(
-                "\(source) holds weights alone; say which network they are of with --model")
+                "\(name) holds weights alone; say which network they are of with --model")
         }
         var description = TrainedModel.Description(model: model)
         description.mean = try Self.numbers(mean, "--mean")
@@ -70,15 +98,28 @@ struct ModelOptions: ParsableArguments {
         description.side = side
         description.classNames = data?.classNames
         description.imageShape = data?.imageShape
-        return try TrainedModel(weights: source, description)
+        return try TrainedModel(weights: name, description)
     }
 
-    /// Opens a split of `name`, or of the data of the run.
-    func openData(_ name: String?, split: Split) throws -> any ImageSource {
-        if let name { return try DataSets.open(name, split: split) }
-        guard try TrainedModel.describesItself(source) else {
-            throw ValidationError("\(source) does not say on what it was trained; give --data")
+    /// How the tensors of the file compare with the network's.
+    func parity() throws -> ParityReport {
+        let pretrained = try pretrained()
+        let path = try pretrained?.file() ?? name
+        let model = model ?? pretrained?.model
+        guard try model != nil || TrainedModel.describesItself(path) else {
+            throw ValidationError("\(name) holds weights alone; say of which network with --model")
         }
-        return try DataSets.open(TrainedModel(source).recipe?.data ?? "", split: split)
+        return try TrainedModel.parity(of: path, model: model)
+    }
+
+    /// Opens a split of `data`, or of the data of the run.
+    func openData(_ data: String?, split: Split) throws -> any ImageSource {
+        if let data { return try DataSets.open(data, split: split) }
+        guard try pretrained() == nil, try TrainedModel.describesItself(name),
+            let own = try TrainedModel(name).recipe?.data
+        else {
+            throw ValidationError("\(name) does not say on what it was trained; give --data")
+        }
+        return try DataSets.open(own, split: split)
     }
 }

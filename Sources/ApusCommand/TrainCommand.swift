@@ -136,10 +136,10 @@ struct TrainCommand: ParsableCommand {
         _ = try Models.named(model)
         var (preprocessing, shape) = try Preprocessing.suggested(
             for: train, name: data, side: side, channels: channels, skipsBroken: skipBroken)
-        if let initial, try TrainedModel.describesItself(initial) {
+        if let initial {
             // What the weights have learned is in the units of their own images.
-            let own = try TrainedModel(initial).preprocessing
-            if own.channels == preprocessing.channels {
+            let own = try TrainedModel.preprocessing(of: initial)
+            if let own, own.channels == preprocessing.channels {
                 preprocessing.mean = own.mean
                 preprocessing.deviation = own.deviation
             }

@@ -95,7 +95,11 @@ public struct Graph: Hashable, Sendable {
     ) throws(GraphError) -> [ValueID] {
         let operands = inputs.map { shape($0) }
         do throws(ShapeMismatch) {
-            let outputs = try op.outputShapes(operands).map { newValue($0) }
+            let results = try op.outputShapes(operands)
+            guard results.allSatisfy(\.isCountable) else {
+                throw ShapeMismatch(problem: Shape.uncountable)
+            }
+            let outputs = results.map { newValue($0) }
             nodes.append(Node(op: op, inputs: inputs, outputs: outputs, path: path))
             return outputs
         } catch {

@@ -109,6 +109,7 @@ public struct GraphBuilder: Sendable {
         let shape: Shape = [
             channels, input[1] / groups, layer.kernel.height, layer.kernel.width,
         ]
+        try requireCountable(shape, path)
         let fans = Fans(shape, groups: groups)
         var inputs = [x]
         inputs.append(
@@ -174,6 +175,7 @@ public struct GraphBuilder: Sendable {
                 shapes: [input])
         }
         let shape: Shape = [layer.features, input[1]]
+        try requireCountable(shape, path)
         let fans = Fans(shape)
         let weight = try parameter(
             path + ".weight", shape, layer.initializer, role: .weight)
@@ -207,11 +209,26 @@ public struct GraphBuilder: Sendable {
                 path: path, problem: "kernel, stride and dilation must be positive",
                 shapes: [input])
         }
+        var largest = [kernel, stride, dilation].map { max($0.height, $0.width) }.max() ?? 0
+        if case .explicit(let edge) = padding { largest = max(largest, edge) }
+        guard largest <= 1 << 16 else {
+            throw GraphError(
+                path: path,
+                problem: "kernel, stride, dilation and padding must be at most 65536",
+                shapes: [input])
+        }
         return Window(
             kernel: kernel, stride: stride, dilation: dilation,
             padding: padding.edges(
                 input: Size(input[2], input[3]), kernel: kernel, stride: stride,
                 dilation: dilation))
+    }
+
+    /// Descriptions come from files too: their numbers must not overflow what is computed of them.
+    private func requireCountable(_ shape: Shape, _ path: String) throws(GraphError) {
+        guard shape.isCountable else {
+            throw GraphError(path: path, problem: Shape.uncountable, shapes: [])
+        }
     }
 
     private func imageShape(_ x: ValueID, _ path: String) throws(GraphError) -> Shape {
@@ -223,4 +240,20 @@ public struct GraphBuilder: Sendable {
         }
         return input
     }
+}
+
+extension Shape {
+    /// Whether there are at most 2^40 elements: more than any memory holds, and few enough that
+    /// costs do not overflow.
+    var isCountable: Bool {
+        var count = 1
+        for dimension in dimensions {
+            let (product, overflow) = count.multipliedReportingOverflow(by: max(dimension, 1))
+            guard !overflow, product <= 1 << 40 else { return false }
+            count = product
+        }
+        return true
+    }
+
+    static let uncountable = "would have more than 2^40 elements; use fewer channels or pixels"
 }

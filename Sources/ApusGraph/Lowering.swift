@@ -56,7 +56,8 @@ extension GraphBuilder {
             return try append(.stochasticDepth(rate: layer.rate, key: key), [x], path: path)[0]
         case .subsamplePad(let layer):
             let input = shape(x)
-            let extra = layer.channels - (input.rank == 4 ? input[1] : 0)
+            let channels = min(max(layer.channels, 0), 1 << 41)
+            let extra = channels - (input.rank == 4 ? input[1] : 0)
             let op = Op.subsamplePad(
                 stride: layer.stride, before: extra / 2, after: extra - extra / 2)
             return try append(op, [x], path: path)[0]

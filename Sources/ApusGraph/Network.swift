@@ -35,7 +35,7 @@ public struct Network: Hashable, Codable, Sendable {
     func lower(
         into builder: inout GraphBuilder, batch: Int
     ) throws(GraphError) -> ValueID {
-        guard input.rank == 3, batch >= 1, input.count > 0 else {
+        guard input.rank == 3, batch >= 1, input.isCountable, input.count > 0 else {
             throw GraphError(
                 path: "", problem: "needs a batch of at least one image [channels, height, width]",
                 shapes: [input])

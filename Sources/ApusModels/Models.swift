@@ -116,10 +116,10 @@ public enum Models {
     }
 
     /// Insertions, deletions and replacements that turn one name into the other (Levenshtein).
-    static func editDistance(_ a: String, _ b: String) -> Int {
-        let b = Array(b)
+    package static func editDistance(_ a: String, _ b: String) -> Int {
+        let b = Array(b.utf8)
         var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
+        for (i, x) in a.utf8.enumerated() {
             var diagonal = row[0]
             row[0] = i + 1
             for (j, y) in b.enumerated() {

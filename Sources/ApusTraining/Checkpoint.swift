@@ -1,4 +1,5 @@
 import ApusFiles
+import ApusGraph
 import ApusRuntime
 import ApusTensor
 import Foundation
@@ -93,8 +94,19 @@ public enum Checkpoint {
     public static func loadForUse(
         _ file: TensorFile, into store: ParameterStore, from path: String
     ) throws {
-        let averaged = file.names.contains { $0.hasPrefix("ema.") }
-        try store.load(file, prefix: averaged ? "ema." : "", from: path)
+        try store.load(file, prefix: prefixForUse(file), from: path)
+    }
+
+    private static func prefixForUse(_ file: TensorFile) -> String {
+        file.names.contains { $0.hasPrefix("ema.") } ? "ema." : ""
+    }
+
+    /// Throws a `TrainingError` unless the file holds everything `graph` needs.
+    static func requireWeights(of graph: Graph, in file: TensorFile, _ path: String) throws {
+        let prefix = prefixForUse(file)
+        let report = ParityReport(
+            network: graph.storedShapes.map { (prefix + $0.name, $0.shape) }, file: file)
+        guard report.isComplete else { throw TrainingError(report.problem(path)) }
     }
 }
 
@@ -118,13 +130,16 @@ extension Optimizer {
 }
 
 extension ParameterStore {
-    /// Starts from the weights of a run folder, a checkpoint or a file of weights. A classifier of
-    /// other classes is left as it was drawn; everything else must be there.
+    /// Starts from the weights of a run folder, a checkpoint, a file of weights, or from those of the
+    /// registry by name. A classifier of other classes is left as it was drawn; everything else must be there.
     ///
     /// Returns the names that were left.
     public func start(from path: String) throws -> [String] {
         let folder = RunFolder(path)
-        let file = try WeightsFile.read(folder.hasCheckpoint ? folder.checkpointPath : path)
+        let path = try PretrainedWeights.meant(by: path)?.file() ?? path
+        let file = EfficientNetNames.translate(
+            try WeightsFile.read(folder.hasCheckpoint ? folder.checkpointPath : path),
+            for: parameters.map(\.name))
         let prefix = file.names.contains { $0.hasPrefix("ema.") } ? "ema." : ""
         let head = parameters.lastIndex(where: \.isDecayed).map { parameters[$0...] } ?? []
         let left = Set(
@@ -138,6 +153,11 @@ extension ParameterStore {
         names.compactMap { name in tensor(name).map { (name, $0) } }
     }
 
+    /// The names of all tensors, with their shapes.
+    public var shapes: [(name: String, shape: Shape)] {
+        names.compactMap { name in shape(name).map { (name, $0) } }
+    }
+
     /// Takes every parameter and buffer from a file, under their names behind `prefix`; other
     /// tensors of the file are none of the network's and are left.
     ///
@@ -146,19 +166,12 @@ extension ParameterStore {
     public func load(
         _ file: TensorFile, prefix: String = "", except: Set<String> = [], from path: String
     ) throws {
-        var found: [(String, Tensor)] = []
-        for name in names where !except.contains(name) {
-            guard let stored = file[prefix + name] else {
-                throw TrainingError(
-                    "\(path) has no '\(prefix + name)' (\(shape(name)?.description ?? "")); "
-                        + "is it a checkpoint of another network?")
-            }
-            if let expected = shape(name), stored.shape != expected {
-                throw TrainingError(
-                    "\(path): '\(prefix + name)' is \(stored.shape), the network has \(expected); "
-                        + "is it a checkpoint of another network?")
-            }
-            found.append((name, stored.tensor()))
+        let wanted = shapes.filter { !except.contains($0.name) }
+        let report = ParityReport(
+            network: wanted.map { (name: prefix + $0.name, shape: $0.shape) }, file: file)
+        guard report.isComplete else { throw TrainingError(report.problem(path)) }
+        let found = wanted.compactMap { name, _ in
+            file[prefix + name].map { (name, $0.tensor()) }
         }
         for (name, tensor) in found { try set(name, tensor) }
     }

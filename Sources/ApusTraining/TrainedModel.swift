@@ -26,34 +26,68 @@ public struct TrainedModel {
         public var classNames: [String]?
         /// What the images look like if all are alike.
         public var imageShape: ImageShape?
+        /// How images become the network's input, if that is known; it decides over mean, deviation
+        /// and side.
+        public var preprocessing: Preprocessing?
 
         public init(model: String) { self.model = model }
     }
 
-    /// Whether `path` is a run folder or a checkpoint, which describe themselves.
-    public static func describesItself(_ path: String) throws -> Bool {
-        try open(path).file.metadata[Recipe.checkpointKey] != nil
+    /// A network with weights that are in memory.
+    public init(
+        network: Network, parameters: ParameterStore, preprocessing: Preprocessing,
+        classNames: [String]
+    ) {
+        self.network = network
+        self.parameters = parameters
+        self.preprocessing = preprocessing
+        self.classNames = classNames
+        recipe = nil
     }
 
-    /// Opens a run folder or its checkpoint.
+    /// Whether `path` is a run folder or a checkpoint, which describe themselves.
+    public static func describesItself(_ path: String) throws -> Bool {
+        let metadata = try open(path).file.metadata
+        return metadata[Recipe.checkpointKey] != nil || metadata[ModelDescription.key] != nil
+    }
+
+    /// Opens a run folder, its checkpoint, or a file of weights that `apus convert` made.
     public init(_ path: String) throws {
         let (file, path) = try TrainedModel.open(path)
-        let recipe = try Checkpoint.recipe(file, path)
-        let store = ParameterStore(
-            try recipe.network.graph(batch: 1, mode: .inference), seed: recipe.seed)
-        try Checkpoint.loadForUse(file, into: store, from: path)
-        network = recipe.network
-        preprocessing = recipe.preprocessing
-        classNames = recipe.classNames
-        parameters = store
-        self.recipe = recipe
+        recipe =
+            file.metadata[ModelDescription.key] == nil ? try Checkpoint.recipe(file, path) : nil
+        let description = try recipe.map(ModelDescription.init) ?? ModelDescription(file, path)
+        let graph = try description.graph(path)
+        // Before memory is taken for whatever the file says the network is.
+        try Checkpoint.requireWeights(of: graph, in: file, path)
+        network = description.network
+        preprocessing = description.preprocessing
+        classNames = description.classNames
+        parameters = ParameterStore(graph, seed: recipe?.seed ?? 0)
+        try Checkpoint.loadForUse(file, into: parameters, from: path)
+    }
+
+    /// How the weights at `path`, or those of the registry called so, expect images; nil if that is
+    /// not known.
+    public static func preprocessing(of path: String) throws -> Preprocessing? {
+        if let known = PretrainedWeights.meant(by: path) { return known.preprocessing }
+        return try describesItself(path) ? TrainedModel(path).preprocessing : nil
+    }
+
+    /// Opens weights of the registry that have been fetched.
+    public init(pretrained weights: PretrainedWeights) throws {
+        var description = Description(model: weights.model)
+        description.preprocessing = weights.preprocessing
+        description.classNames = weights.classNames
+        try self.init(weights: try weights.file(), description)
     }
 
     /// Opens a file of weights and nothing else. Its names must be exactly the network's.
     public init(weights path: String, _ description: Description) throws {
-        let (file, path) = try TrainedModel.open(path)
+        let (original, path) = try TrainedModel.open(path)
         let usual = try Models.named(description.model)
         let graph = try usual.graph(batch: 1, mode: .inference)
+        let file = EfficientNetNames.translate(original, for: graph.parameters.map(\.name))
         // The first weight knows the channels, the last one the classes.
         let weights = graph.parameters.filter { $0.role == .weight }
         let first = weights.first.flatMap { file[$0.name]?.shape }
@@ -87,21 +121,23 @@ public struct TrainedModel {
             // Photographs show their subject in the middle: the border is cut as in training.
             preprocessing.resize = .shortSide(side >= 128 ? side * 256 / 224 : side)
         }
+        if let known = description.preprocessing ?? PretrainedWeights.preprocessing(description) {
+            preprocessing = known
+            size = known.crop ?? size
+        }
         try preprocessing.validate()
         network = try Models.named(
             description.model, input: [channels, size.height, size.width], classes: classes)
         parameters = ParameterStore(try network.graph(batch: 1, mode: .inference), seed: 0)
-        let known = Set(parameters.names)
-        if let stranger = file.names.first(where: {
-            !known.contains($0) && !$0.hasSuffix("num_batches_tracked")
-        }) {
-            throw TrainingError(
-                "\(path) holds '\(stranger)', which \(description.model) does not have; is it a "
-                    + "checkpoint of another network?")
+        let report = ParityReport(network: parameters.shapes, file: file)
+        guard report.isExact else {
+            throw TrainingError(report.problem(path, model: description.model))
         }
         try parameters.load(file, from: path)
         self.preprocessing = preprocessing
-        classNames = names ?? (0..<classes).map { "class \($0)" }
+        let isImageNet = classes == ImageNet.labels.count && usual.input[1] > 32
+        classNames =
+            names ?? (isImageNet ? ImageNet.labels : (0..<classes).map { "class \($0)" })
         recipe = nil
     }
 

@@ -7,9 +7,11 @@ struct UsageTests {
     @Test(
         "Every command explains itself with an example",
         arguments: [
-            [], ["train"], ["pretrain"], ["evaluate"], ["classify"], ["models"], ["scale"],
-            ["doctor"], ["verify"], ["bench"], ["bench", "train"], ["bench", "infer"],
-            ["bench", "data"], ["bench", "loss"],
+            [], ["train"], ["pretrain"], ["evaluate"], ["classify"], ["probe"], ["embed"],
+            ["search"], ["map"], ["models"], ["scale"], ["doctor"], ["verify"], ["bench"],
+            ["bench", "train"], ["bench", "infer"], ["bench", "data"], ["bench", "loss"],
+            ["data"], ["data", "check"], ["pack"], ["convert"], ["weights"], ["weights", "fetch"],
+            ["weights", "list"],
         ])
     func help(_ command: [String]) throws {
         let result = try Command.start(command + ["--help"]).wait()

@@ -53,10 +53,20 @@ public struct ImageTransform: Sendable {
         scratch: TransformScratch
     ) throws {
         let size = ImageSize(height: image.height, width: image.width)
-        let geometry = try geometry(of: size, key: key, name: name)
-        image.converted(toChannels: preprocessing.channels).withRegion { region in
+        var geometry = try geometry(of: size, key: key, name: name)
+        var picture = image.converted(toChannels: preprocessing.channels)
+        if roundsToBytes(key) {
+            picture = picture.resizedInBytes(to: geometry.resized, .bicubicBytes)
+            geometry.source = Box(top: 0, left: 0, height: picture.height, width: picture.width)
+        }
+        picture.withRegion { region in
             write(region, geometry, key: key, to: target, scratch: scratch)
         }
+    }
+
+    /// Whether a view is cut from the whole picture after resizing it to bytes.
+    func roundsToBytes(_ key: RandomKey?) -> Bool {
+        preprocessing.interpolation == .bicubicBytes && key == nil
     }
 
     /// What is seen of an image of size `size`.

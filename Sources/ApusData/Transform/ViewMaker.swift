@@ -32,7 +32,7 @@ package final class ViewMaker {
     ) throws {
         switch stored {
         case .decoded(let image): try write(image, name, key, target)
-        case .encoded(let bytes) where ImageDecoder.isJPEG(bytes):
+        case .encoded(let bytes) where ImageDecoder.isJPEG(bytes) && !needsWhole(key):
             try bytes.withUnsafeBufferPointer { try write(jpeg: $0, name, key, target) }
         case .encoded(let bytes):
             let image = try decoder.decode(bytes, name: name)
@@ -41,10 +41,21 @@ package final class ViewMaker {
         }
     }
 
+    private func needsWhole(_ key: (Int) -> RandomKey?) -> Bool {
+        views.indices.contains { views[$0].roundsToBytes(key($0)) }
+    }
+
     private func write(
         _ image: Image, _ name: String, _ key: (Int) -> RandomKey?,
         _ target: (Int) -> UnsafeMutablePointer<Float>
     ) throws {
+        if needsWhole(key) {
+            for (view, transform) in views.enumerated() {
+                try transform.write(
+                    image, name: name, key: key(view), to: target(view), scratch: scratch)
+            }
+            return
+        }
         try decide(ImageSize(height: image.height, width: image.width), name, key)
         image.converted(toChannels: channels).withRegion { write($0, key, target) }
     }

@@ -63,7 +63,7 @@ extension ViewGeometry {
             region.denominator, outputs: resized.height, rows, mirrors: false, interpolation)
         // Cubic weights overshoot; a picture does not leave the range of its samples.
         let range: (low: Float, high: Float) =
-            interpolation == .bicubic ? (0, 255) : (-.infinity, .infinity)
+            interpolation == .bilinear ? (-.infinity, .infinity) : (0, 255)
         let channels = region.channels
         let count = (horizontal.end - horizontal.first) * channels
         // The last pixel is read as four floats, one of which is not used.
