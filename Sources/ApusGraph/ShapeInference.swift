@@ -139,7 +139,8 @@ extension Op {
             return [[x[0][0], count, x[0][2], x[0][3]]]
         case .subsamplePad(let stride, let before, let after):
             try image(x[0])
-            try expect(stride >= 1 && before >= 0 && after >= 0, "cannot drop channels")
+            try expect(before >= 0 && after >= 0, "cannot drop channels")
+            try expect((1...1 << 16).contains(stride), "stride must be in 1...65536")
             return [
                 [
                     x[0][0], x[0][1] + before + after,

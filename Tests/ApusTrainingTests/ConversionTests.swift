@@ -84,7 +84,7 @@ import Testing
             for layer in [
                 Convolution(4, kernel: channels).layer, Dense(channels).layer,
                 Convolution(4, kernel: 3, stride: channels).layer,
-                Convolution(4, kernel: 3, dilation: channels).layer,
+                Convolution(4, kernel: 3, padding: .explicit(0), dilation: channels).layer,
                 Convolution(4, kernel: 3, padding: .explicit(channels)).layer,
                 SubsamplePad(channels, stride: channels).layer,
                 SubsamplePad(-channels - 1, stride: 1).layer,
