@@ -1,6 +1,7 @@
 # Every target works from a fresh checkout; `make help` lists them.
 SWIFT ?= swift
 FUZZ_SECONDS ?= 300
+FUZZ_FOLDER ?= /dev/shm/apus-fuzz
 SOURCES = Sources Tests Package.swift
 
 .PHONY: help setup build demo test fuzz bench compare format lint docs clean
@@ -22,8 +23,8 @@ test: setup ## run every test, optimized
 	$(SWIFT) test -c release
 
 fuzz: setup ## read damaged files for longer: FUZZ_SECONDS of each kind
-	@mkdir -p .build/fuzz
-	APUS_FUZZ_SECONDS=$(FUZZ_SECONDS) APUS_FUZZ_FOLDER=$(CURDIR)/.build/fuzz \
+	@mkdir -p $(FUZZ_FOLDER)
+	APUS_FUZZ_SECONDS=$(FUZZ_SECONDS) APUS_FUZZ_FOLDER=$(FUZZ_FOLDER) \
 		$(SWIFT) test -c release --filter FuzzTests
 
 bench: build ## measure speed on this machine

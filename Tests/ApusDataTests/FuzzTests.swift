@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(arguments: kinds) func damaged(kind: Kind) throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let target = try Target(kind, folder: folder.path)
         let share = Self.count / Kind.allCases.count + 1
         let start = ContinuousClock.now
@@ -107,8 +107,8 @@ import Testing
             return bytes
         }
 
-        /// Makes a new file each time: file systems write a file that is emptied and filled again
-        /// through to the disk, which takes a hundred times as long as everything else here.
+        /// Makes a new file each time: some file systems write one that is emptied and filled again
+        /// through to the disk.
         private func write(_ bytes: [UInt8], to path: String) throws {
             unlink(path)
             try Data(bytes).write(to: URL(fileURLWithPath: path))

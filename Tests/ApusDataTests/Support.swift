@@ -9,8 +9,14 @@ import Testing
 final class TemporaryFolder {
     let path: String
 
-    init() throws {
-        let url = FileManager.default.temporaryDirectory
+    /// - Parameter inMemory: for many small files, if the system has a place for that
+    init(inMemory: Bool = false) throws {
+        let memory = "/dev/shm"
+        let place =
+            inMemory && FileManager.default.isWritableFile(atPath: memory)
+            ? URL(fileURLWithPath: memory) : FileManager.default.temporaryDirectory
+        let url =
+            place
             .appendingPathComponent("apus-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
         path = url.path
