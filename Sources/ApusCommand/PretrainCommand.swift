@@ -81,8 +81,9 @@ struct PretrainCommand: ParsableCommand {
                 data: data, classNames: source.classNames, preprocessing: preprocessing)
         }
         let reporter = PretrainReporter(recipe, folder, isQuiet: quiet, isJSON: json)
+        let baseline = Machine.residentBytes
         let pretrainer = try Pretrainer(recipe, folder: folder, source: source)
-        reporter.opening(pretrainer)
+        reporter.opening(pretrainer, baseline: baseline)
         Interrupt.install()
         pretrainer.brokenImages = strict ? .stop : .replace
         let isDone = try pretrainer.run(

@@ -170,6 +170,10 @@ struct PretrainOptions: ParsableArguments {
     func recipe(
         model: Network, data: String, classNames: [String], preprocessing: Preprocessing
     ) throws -> PretrainingRecipe {
+        // Parts are cut to the size of the input, which images of a folder do not say.
+        var preprocessing = preprocessing
+        preprocessing.crop =
+            preprocessing.crop ?? ImageSize(height: model.input[1], width: model.input[2])
         var recipe = try PretrainingRecipe(
             method, model: model,
             head: ProjectionHead.named(head, width: width, dimension: dimension), width: width,

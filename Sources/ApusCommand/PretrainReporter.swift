@@ -30,7 +30,10 @@ final class PretrainReporter {
     }
 
     /// What will be trained, how much memory it takes, and what may not be as meant.
-    func opening(_ pretrainer: Pretrainer) {
+    ///
+    /// - Parameter baseline: bytes the process held with its data, before the run was prepared
+    func opening(_ pretrainer: Pretrainer, baseline: Int) {
+        let memory = baseline + pretrainer.memoryBytes
         let parameters = pretrainer.parameters.parameters.map(\.shape.count).reduce(0, +)
         let features = (try? recipe.encoder.features) ?? 0
         let chunks =
@@ -39,7 +42,7 @@ final class PretrainReporter {
             PretrainLine(
                 event: "start", step: pretrainer.progress.step, steps: pretrainer.steps,
                 epochs: recipe.epochs, model: recipe.encoder.name, parameters: parameters,
-                features: features, memory_bytes: pretrainer.memoryBytes, run: folder.path))
+                features: features, memory_bytes: memory, run: folder.path))
         say(
             "\(pretrainer.progress.step > 0 ? "continuing" : "pretraining") \(recipe.encoder.name) "
                 + "(\(features) features, with heads \(Readable.count(parameters)) parameters, "
@@ -47,12 +50,20 @@ final class PretrainReporter {
                 + "\(recipe.epochs) epochs of \(pretrainer.stepsPerEpoch) steps, batch "
                 + "\(recipe.batch)\(chunks), \(recipe.threads) threads")
         say(
-            "memory: \(Readable.bytes(pretrainer.memoryBytes)), the images of a whole batch "
-                + "included; learning rate \(recipe.learningRate), \(recipe.optimizer)")
+            "memory: about \(Readable.bytes(memory)), the images of a whole batch included; "
+                + "\(optimizerName), learning rate \(recipe.learningRate)")
         if pretrainer.progress.step > 0 {
             say("from step \(pretrainer.progress.step) of \(pretrainer.steps)")
         }
         for hint in pretrainer.hints { say("note: \(hint)") }
+    }
+
+    private var optimizerName: String {
+        switch recipe.optimizer {
+        case .sgd: "SGD"
+        case .adamW: "AdamW"
+        case .lars(let lars): "LARS as \(lars.variant.rawValue)'s"
+        }
     }
 
     func report(_ event: PretrainingEvent) {

@@ -40,7 +40,7 @@ import Testing
             Convolution("l", 4, kernel: 1).layer,
             Sequence("l") { MaxPool(kernel: 2) }.layer,
             Sequence("l") { AveragePool(kernel: 2, padding: .same) }.layer,
-            Sequence("l") { GlobalAveragePool() }.layer, Sequence("l") { Flatten() }.layer,
+            Sequence("l") { GlobalAveragePool() }.layer,
             Sequence("l") { SubsamplePad(4, stride: 2) }.layer,
             Sequence("l") { Concatenate { Identity() } }.layer,
             Scale("l") { Identity() }.layer,
@@ -54,6 +54,19 @@ import Testing
             #expect(error.shapes.first == [2, 504], "\(layer)")
             #expect(error.problem == "expects images [batch, channels, height, width]", "\(layer)")
         }
+    }
+
+    /// Features are images of one pixel to a batch norm, and flat already.
+    @Test func featuresAreNormalizedAndStayFlat() throws {
+        let network = Network("n", input: [8, 9, 7]) {
+            Flatten()
+            BatchNorm("norm")
+            Flatten()
+        }
+        let graph = try network.graph(batch: 2, mode: .training)
+        let output = try #require(graph.outputs["logits"])
+        #expect(graph.shape(output) == [2, 504])
+        #expect(graph.buffers.map(\.name) == ["norm.running_mean", "norm.running_var"])
     }
 
     @Test(arguments: [(12, 5), (12, 8), (9, 4), (12, 0), (0, 1), (12, -4)])

@@ -53,12 +53,12 @@ struct PretrainTests {
         }
         try scratch.write(Array("no picture".utf8), to: "data/7.png")
         let result = try Command.start(
-            arguments(scratch, "run", "--epochs", "1", "--side", "8")
+            arguments(scratch, "run", "--epochs", "3", "--side", "8")
         ).wait()
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.errors.contains("7.png"))
         let strict = try Command.start(
-            arguments(scratch, "strict", "--epochs", "1", "--side", "8", "--strict")
+            arguments(scratch, "strict", "--epochs", "3", "--side", "8", "--strict")
         ).wait()
         expectFailure(strict, "7.png")
         let labels = try Command.start(
