@@ -45,8 +45,8 @@ struct BenchOptions: ParsableArguments {
     @Option(help: "Leave this out, for comparison; repeatable.")
     var without: [Optimization] = []
 
-    @Flag(help: "Compute cheap values again for the gradients: less memory, more time.")
-    var recompute = false
+    @Option(help: "What to compute again for the gradients: less memory, more time.")
+    var recompute = Recomputation.Policy.auto
 
     @Flag(help: "Print the time of every step of the program beside the machine's limits.")
     var explain = false
@@ -71,7 +71,7 @@ struct BenchOptions: ParsableArguments {
         var configuration = Session.Configuration()
         if let threads { configuration.threads = threads }
         configuration.precision = precision.precision
-        configuration.recomputes = recompute
+        configuration.recomputation = recompute
         configuration.fusesNormalization = !without.contains(.fusion)
         configuration.foldsNormalization = !without.contains(.folding)
         configuration.worksInPlace = !without.contains(.overwriting)

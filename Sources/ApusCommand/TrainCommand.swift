@@ -40,12 +40,13 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .customLong("init"), help: "Start from these weights: a run folder or a file.")
     var initial: String?
 
-    @Flag(
+    @Option(
         help: """
-            Compute cheap values again for the gradients instead of keeping them: about half the \
-            memory for a little more time, and the same results.
+            What to compute again for the gradients instead of keeping it: none, the passes over \
+            memory of large programs (auto), or cheap convolutions too (all). Less memory for a \
+            little more time, and the same results.
             """)
-    var recompute = false
+    var recompute = Recomputation.Policy.auto
 
     @Flag(help: "Print only errors.")
     var quiet = false
@@ -84,7 +85,7 @@ struct TrainCommand: ParsableCommand {
         reporter.hints()
         var left: [String] = []
         var configuration = Session.Configuration()
-        configuration.recomputes = recompute
+        configuration.recomputation = recompute
         let trainer = try Trainer(
             recipe, folder: folder, train: train, test: test,
             initial: initial.map { path in { left = try $0.start(from: path) } },

@@ -29,8 +29,8 @@ public struct Program: Sendable {
         public var worksInPlace = true
         /// The number format of images.
         public var precision = Precision.fp32
-        /// Whether cheap values are computed again for the gradients instead of kept.
-        public var recomputes = false
+        /// What is computed again for the gradients instead of kept.
+        public var recomputation = Recomputation.Policy.auto
 
         public init(block: Int) { self.block = block }
     }
@@ -39,6 +39,18 @@ public struct Program: Sendable {
     /// `loss`). Throws a `GraphError` where the graph is not valid.
     public init(
         _ source: Graph, differentiate: Bool, options: Options
+    ) throws(GraphError) {
+        let all = Recomputation(repeatsConvolutions: true)
+        let first = options.recomputation == .all ? all : nil
+        try self.init(source, differentiate: differentiate, options: options, first)
+        if options.recomputation == .auto, differentiate, arenaBytes > Recomputation.largeBytes {
+            let passes = Recomputation(repeatsConvolutions: false)
+            try self.init(source, differentiate: differentiate, options: options, passes)
+        }
+    }
+
+    private init(
+        _ source: Graph, differentiate: Bool, options: Options, _ recomputation: Recomputation?
     ) throws(GraphError) {
         self.options = options
         try source.verify()
@@ -50,11 +62,11 @@ public struct Program: Sendable {
         if differentiate {
             graph = try graph.differentiated()
             graph.removeDeadNodes()
-            if options.recomputes {
+            if let recomputation {
                 let end = graph.nodes.lastIndex {
                     $0.outputs.contains(where: forwardNodes.contains)
                 }
-                graph = try Recomputation()(graph, forwardCount: (end ?? -1) + 1)
+                graph = try recomputation(graph, forwardCount: (end ?? -1) + 1)
                 graph.removeDeadNodes()
             }
             try graph.separateGradients()

@@ -26,9 +26,9 @@ public final class Session {
         public var worksInPlace = true
         /// The number format of images; `bf16` needs a CPU with instructions for it.
         public var precision = Precision.fp32
-        /// Whether a training session computes cheap values again for the gradients instead of keeping
-        /// them: less memory, a little more time, the same results.
-        public var recomputes = false
+        /// What a training session computes again for the gradients instead of keeping it: less
+        /// memory, a little more time, the same results.
+        public var recomputation = Recomputation.Policy.auto
         public init() {}
     }
 
@@ -62,7 +62,7 @@ public final class Session {
         options.foldsNormalization = configuration.foldsNormalization
         options.worksInPlace = configuration.worksInPlace
         options.precision = configuration.precision
-        options.recomputes = configuration.recomputes
+        options.recomputation = configuration.recomputation
         let program = try Program(graph, differentiate: differentiate, options: options)
         try self.init(program, parameters: parameters, configuration: configuration)
     }
