@@ -18,6 +18,10 @@ enum Optimization: String, ExpressibleByArgument, CaseIterable {
     case folding
     /// Operations overwrite operands nobody reads afterwards.
     case overwriting
+    /// Gradients are added up in the passes that read or write them.
+    case accumulation
+    /// Chains of concatenations share one image.
+    case sharing
     /// Algorithms of convolutions are timed against each other; else all are direct.
     case tuning
 }
@@ -75,6 +79,8 @@ struct BenchOptions: ParsableArguments {
         configuration.fusesNormalization = !without.contains(.fusion)
         configuration.foldsNormalization = !without.contains(.folding)
         configuration.worksInPlace = !without.contains(.overwriting)
+        configuration.accumulatesGradients = !without.contains(.accumulation)
+        configuration.sharesConcatenations = !without.contains(.sharing)
         configuration.tunes = !without.contains(.tuning)
         return configuration
     }

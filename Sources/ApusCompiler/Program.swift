@@ -27,6 +27,10 @@ public struct Program: Sendable {
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
         public var worksInPlace = true
+        /// Whether gradients are added up in the passes that read or write them.
+        public var accumulatesGradients = true
+        /// Whether chains of concatenations share one image.
+        public var sharesConcatenations = true
         /// The number format of images.
         public var precision = Precision.fp32
         /// What is computed again for the gradients instead of kept.
@@ -53,6 +57,7 @@ public struct Program: Sendable {
         _ source: Graph, differentiate: Bool, options: Options, _ recomputation: Recomputation?
     ) throws(GraphError) {
         self.options = options
+        let sharing = ConcatenationSharing(block: options.block)
         try source.verify()
         var graph = source
         if options.fusesNormalization { graph = NormalizationFusion()(graph) }
@@ -62,17 +67,22 @@ public struct Program: Sendable {
         if differentiate {
             graph = try graph.differentiated()
             graph.removeDeadNodes()
+            if options.accumulatesGradients { graph = GradientAccumulation()(graph) }
             if let recomputation {
                 let end = graph.nodes.lastIndex {
                     $0.outputs.contains(where: forwardNodes.contains)
                 }
-                graph = try recomputation(graph, forwardCount: (end ?? -1) + 1)
+                let shared = options.sharesConcatenations ? sharing.hosts(graph) : [:]
+                graph = try recomputation(
+                    graph, forwardCount: (end ?? -1) + 1,
+                    keeping: Set(shared.keys).union(shared.values))
                 graph.removeDeadNodes()
             }
             try graph.separateGradients()
         }
         if options.precision == .bf16 { graph = try PrecisionAssignment()(graph) }
         graph = try LayoutAssignment(block: options.block)(graph)
+        if options.sharesConcatenations { graph = try sharing(graph) }
         try graph.verify()
         self.graph = graph
         forwardCount =

@@ -27,8 +27,12 @@ public struct Recomputation {
 
     public init(repeatsConvolutions: Bool) { self.repeatsConvolutions = repeatsConvolutions }
 
-    public func callAsFunction(_ graph: Graph, forwardCount: Int) throws(GraphError) -> Graph {
-        var pass = Pass(graph, forwardCount: forwardCount, convolutions: repeatsConvolutions)
+    /// `keeping` are values that cost no memory of their own.
+    public func callAsFunction(
+        _ graph: Graph, forwardCount: Int, keeping: Set<ValueID> = []
+    ) throws(GraphError) -> Graph {
+        var pass = Pass(
+            graph, forwardCount: forwardCount, convolutions: repeatsConvolutions, keeping: keeping)
         for node in graph.nodes[forwardCount...] { try pass.visit(node) }
         return pass.result
     }
@@ -41,11 +45,12 @@ private struct Pass {
     /// The second copy of a value.
     private var copies: [ValueID: ValueID] = [:]
 
-    init(_ graph: Graph, forwardCount: Int, convolutions: Bool) {
+    init(_ graph: Graph, forwardCount: Int, convolutions: Bool, keeping: Set<ValueID>) {
         result = graph
         result.nodes = Array(graph.nodes[..<forwardCount])
         var links: [ValueID: Int] = [:]
         for node in result.nodes where node.op.isCheap(node, graph, convolutions: convolutions) {
+            if keeping.contains(node.outputs[0]) { continue }
             if node.op.normalization?.addsResidual == true {
                 let link = 1 + (node.inputs.last.flatMap { links[$0] } ?? 0)
                 if link > Self.longestChain { continue }

@@ -24,6 +24,10 @@ public final class Session {
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
         public var worksInPlace = true
+        /// Whether gradients are added up in the passes that read or write them.
+        public var accumulatesGradients = true
+        /// Whether chains of concatenations share one image.
+        public var sharesConcatenations = true
         /// The number format of images; `bf16` needs a CPU with instructions for it.
         public var precision = Precision.fp32
         /// What a training session computes again for the gradients instead of keeping it: less
@@ -61,6 +65,8 @@ public final class Session {
         options.fusesNormalization = configuration.fusesNormalization
         options.foldsNormalization = configuration.foldsNormalization
         options.worksInPlace = configuration.worksInPlace
+        options.accumulatesGradients = configuration.accumulatesGradients
+        options.sharesConcatenations = configuration.sharesConcatenations
         options.precision = configuration.precision
         options.recomputation = configuration.recomputation
         let program = try Program(graph, differentiate: differentiate, options: options)
