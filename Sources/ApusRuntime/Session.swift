@@ -42,7 +42,8 @@ public final class Session {
     public let choices: [String: String]
     /// What runs on the library or our convolutions: layer path, operation and name of the kernel.
     public let implementations: [(path: String, operation: String, kernel: String)]
-    /// Bytes of the arena and of the kernels' scratch memory, without the parameters.
+    /// Bytes of the arena, of the kernels' scratch memory and of the weights that steps keep in layouts of
+    /// their own, without the parameters.
     public let workspaceBytes: Int
 
     /// Threads that share the work.
@@ -106,7 +107,8 @@ public final class Session {
             let library = try Library()
             let builder = StepBuilder(
                 program: program, arena: arena, store: parameters, library: library, team: team,
-                tuner: tuner, isInference: isInference)
+                tuner: tuner, isInference: isInference,
+                folding: .largePages(count: program.graph.largestFoldedWeights))
             var steps: [(node: Node, step: any Step)] = []
             for node in program.graph.nodes {
                 if let step = try builder.step(node) { steps.append((node, step)) }
@@ -128,7 +130,9 @@ public final class Session {
         implementations = steps.compactMap { node, step in
             step.implementation.map { (node.path, "\(node.op)", $0) }
         }
-        workspaceBytes = (arena.count + scratch.count) * MemoryLayout<Float>.stride
+        workspaceBytes =
+            arena.byteCount + scratch.byteCount + steps.map(\.step.keptBytes).reduce(0, +)
+            + program.graph.largestFoldedWeights * MemoryLayout<Float>.stride
     }
 
     /// The shape of the input called `name`; a program without it is a mistake of the caller.
@@ -200,6 +204,15 @@ public final class Session {
             preconditionFailure("\(value) has no place in the arena")
         }
         return arena.base + offset
+    }
+}
+
+extension Graph {
+    /// Elements of the largest weights with which a normalization is merged.
+    fileprivate var largestFoldedWeights: Int {
+        nodes.map { node in
+            if case .normalizedConvolution = node.op { shape(node.inputs[1]).count } else { 0 }
+        }.max() ?? 0
     }
 }
 

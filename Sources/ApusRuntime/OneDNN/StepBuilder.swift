@@ -13,6 +13,9 @@ struct StepBuilder {
     let team: Team
     let tuner: Tuner
     let isInference: Bool
+    /// Room for the largest weights with a normalization folded in: a step converts them to its own
+    /// layout as soon as they are there, so one place serves all.
+    let folding: Arena
 
     var graph: Graph { program.graph }
 
