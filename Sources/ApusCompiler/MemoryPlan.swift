@@ -127,6 +127,7 @@ public struct MemoryPlan: Sendable {
                         blocks[source].last == index, blocks[source].count == blocks[target].count,
                         graph.type(node.inputs[position]) == graph.type(output),
                         source != target, blocks[source].first >= 0,
+                        !node.outputs.contains(where: blocks[source].values.contains),
                         node.inputs.filter({ $0 == node.inputs[position] }).count == 1
                     else { continue }
                     blocks[source].values += blocks[target].values

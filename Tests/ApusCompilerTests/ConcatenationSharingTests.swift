@@ -36,6 +36,23 @@ import Testing
                 < 0.8 * Double(try self.program("densenet121", shares: false, block: block).arenaBytes))
     }
 
+    /// Whoever adds to the front of a gradient changes what it was before.
+    @Test func nobodyReadsAGradientThatWasAddedTo() throws {
+        let graph = try program("densenet121").graph
+        func host(_ value: ValueID) -> ValueID { graph.hosts[value] ?? value }
+        var shared = 0
+        for (index, node) in graph.nodes.enumerated() {
+            guard case .batchNormGradient(let n, _) = node.op, n.accumulates,
+                let whole = graph.hosts[node.outputs[0]]
+            else { continue }
+            shared += 1
+            let before = graph.nodes[..<index].flatMap(\.outputs).filter { host($0) == whole }
+            let readers = graph.nodes[(index + 1)...].flatMap(\.inputs)
+            #expect(!readers.contains(where: before.contains))
+        }
+        #expect(shared == 54)
+    }
+
     /// One pass of statistics a slice: the first part of a block has a batch norm of its own already.
     @Test func everySliceIsMeasuredOnce() throws {
         let graph = try program("densenet121").graph
