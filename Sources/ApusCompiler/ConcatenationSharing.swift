@@ -36,7 +36,9 @@ public struct ConcatenationSharing {
             guard concatenations.contains(part), !roots.contains(part), hosts[part] == nil,
                 graph.shape(part)[1] % block == 0, graph.shape(node.outputs[0])[1] % block == 0,
                 !node.inputs.dropFirst().contains(part),
-                (consumers[part] ?? []).allSatisfy({ $0 == index || graph.nodes[$0].readsPart(part) })
+                (consumers[part] ?? []).allSatisfy({
+                    $0 == index || graph.nodes[$0].readsPart(part)
+                })
             else { continue }
             hosts[part] = hosts[node.outputs[0]] ?? node.outputs[0]
         }

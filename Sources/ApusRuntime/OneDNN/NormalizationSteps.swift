@@ -12,7 +12,8 @@ extension StepBuilder {
         let residual = n.addsResidual ? memory(node.inputs[3]) : nil
         let y = memory(node.outputs[0])
         let xBlocks = hostBlocks(node.inputs[0])
-        precondition(xBlocks == planes(shape(node.inputs[0])).perImage, "x is part of another image")
+        precondition(
+            xBlocks == planes(shape(node.inputs[0])).perImage, "x is part of another image")
         let mean = pointer(node.outputs[1])
         let variance = pointer(node.outputs[2])
         let image = shape(node.inputs[0])
