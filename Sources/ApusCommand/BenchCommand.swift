@@ -18,6 +18,10 @@ enum Optimization: String, ExpressibleByArgument, CaseIterable {
     case folding
     /// Operations overwrite operands nobody reads afterwards.
     case overwriting
+    /// Gradients are added up in the passes that read or write them.
+    case accumulation
+    /// Chains of concatenations share one image.
+    case sharing
     /// Algorithms of convolutions are timed against each other; else all are direct.
     case tuning
 }
@@ -45,8 +49,8 @@ struct BenchOptions: ParsableArguments {
     @Option(help: "Leave this out, for comparison; repeatable.")
     var without: [Optimization] = []
 
-    @Flag(help: "Compute cheap values again for the gradients: less memory, more time.")
-    var recompute = false
+    @Option(help: "What to compute again for the gradients: less memory, more time.")
+    var recompute = Recomputation.Policy.auto
 
     @Flag(help: "Print the time of every step of the program beside the machine's limits.")
     var explain = false
@@ -71,10 +75,12 @@ struct BenchOptions: ParsableArguments {
         var configuration = Session.Configuration()
         if let threads { configuration.threads = threads }
         configuration.precision = precision.precision
-        configuration.recomputes = recompute
+        configuration.recomputation = recompute
         configuration.fusesNormalization = !without.contains(.fusion)
         configuration.foldsNormalization = !without.contains(.folding)
         configuration.worksInPlace = !without.contains(.overwriting)
+        configuration.accumulatesGradients = !without.contains(.accumulation)
+        configuration.sharesConcatenations = !without.contains(.sharing)
         configuration.tunes = !without.contains(.tuning)
         return configuration
     }

@@ -13,3 +13,6 @@ enum PrecisionName: String, ExpressibleByArgument, CaseIterable {
         }
     }
 }
+
+/// The option `--recompute`.
+extension Recomputation.Policy: ExpressibleByArgument {}

@@ -64,12 +64,13 @@ struct TrainCommand: ParsableCommand {
 
     @OptionGroup(title: "Fine-tuning") var fineTuning: FineTuneOptions
 
-    @Flag(
+    @Option(
         help: """
-            Compute cheap values again for the gradients instead of keeping them: about half the \
-            memory for a little more time, and the same results.
+            What to compute again for the gradients instead of keeping it: none, the passes over \
+            memory of large programs (auto), or cheap convolutions too (all). Less memory for a \
+            little more time, and the same results.
             """)
-    var recompute = false
+    var recompute = Recomputation.Policy.auto
 
     @Flag(help: "Print only errors.")
     var quiet = false
@@ -114,7 +115,7 @@ struct TrainCommand: ParsableCommand {
         reporter.hints()
         var left: [String] = []
         var configuration = Session.Configuration()
-        configuration.recomputes = recompute
+        configuration.recomputation = recompute
         let trainer = try Trainer(
             recipe, folder: folder, train: CachedSource.forSmallImages(train),
             test: test.map { try CachedSource.forSmallImages($0) },

@@ -82,11 +82,21 @@ public struct MemoryPlan: Sendable {
                 }
             }
             for output in node.outputs where !external.contains(output) {
+                // A part of another value begins where that does.
+                let host = graph.hosts[output] ?? output
+                if let block = indices[host] {
+                    indices[output] = block
+                    blocks[block].values.append(output)
+                    blocks[block].last = max(
+                        blocks[block].last, roots.contains(output) ? graph.nodes.count : index)
+                    continue
+                }
                 indices[output] = blocks.count
+                indices[host] = blocks.count
                 blocks.append(
                     Block(
                         values: [output],
-                        count: graph.storageBytes(output).dividedRoundingUp(
+                        count: graph.storageBytes(host).dividedRoundingUp(
                             by: MemoryLayout<Float>.stride
                         ).roundedUp(to: granule),
                         // The caller fills inputs before the first node runs, and they stay for
@@ -103,22 +113,29 @@ public struct MemoryPlan: Sendable {
     private static func merged(_ blocks: [Block], _ graph: Graph) -> [Block] {
         var blocks = blocks
         var owner: [ValueID: Int] = [:]
-        for (index, block) in blocks.enumerated() { owner[block.values[0]] = index }
+        for (index, block) in blocks.enumerated() where block.values.count == 1 {
+            owner[block.values[0]] = index
+        }
         var absorbed = Set<Int>()
         for (index, node) in graph.nodes.enumerated() {
-            guard let output = node.outputs.first, let target = owner[output] else { continue }
-            for position in node.op.overwritableInputs {
-                guard position < node.inputs.count, let source = owner[node.inputs[position]],
-                    blocks[source].last == index, blocks[source].count == blocks[target].count,
-                    graph.type(node.inputs[position]) == graph.type(output),
-                    source != target, blocks[source].first >= 0,
-                    node.inputs.filter({ $0 == node.inputs[position] }).count == 1
+            for (written, operands) in node.op.overwrites {
+                guard written < node.outputs.count, let target = owner[node.outputs[written]]
                 else { continue }
-                blocks[source].values += blocks[target].values
-                blocks[source].last = blocks[target].last
-                for value in blocks[target].values { owner[value] = source }
-                absorbed.insert(target)
-                break
+                let output = node.outputs[written]
+                for position in operands {
+                    guard position < node.inputs.count, let source = owner[node.inputs[position]],
+                        blocks[source].last == index, blocks[source].count == blocks[target].count,
+                        graph.type(node.inputs[position]) == graph.type(output),
+                        source != target, blocks[source].first >= 0,
+                        !node.outputs.contains(where: blocks[source].values.contains),
+                        node.inputs.filter({ $0 == node.inputs[position] }).count == 1
+                    else { continue }
+                    blocks[source].values += blocks[target].values
+                    blocks[source].last = blocks[target].last
+                    for value in blocks[target].values { owner[value] = source }
+                    absorbed.insert(target)
+                    break
+                }
             }
         }
         return blocks.indices.filter { !absorbed.contains($0) }.map { blocks[$0] }
@@ -126,17 +143,21 @@ public struct MemoryPlan: Sendable {
 }
 
 extension Op {
-    /// Operands that the first output may overwrite while it is computed: every element is read no
-    /// later than it is written.
-    var overwritableInputs: [Int] {
+    /// Outputs that may overwrite an operand while they are computed, each with these operands: every
+    /// element is read no later than it is written.
+    var overwrites: [(output: Int, operands: [Int])] {
         switch self {
-        case .add, .activationGradient: [0, 1]
+        case .add, .activationGradient: [(0, [0, 1])]
         case .activation, .dropout, .stochasticDepth, .normalize, .addBias, .scaleChannels,
             .softmaxGradient:
-            [0]
-        case .batchNormGradient: [1]
+            [(0, [0])]
+        case .batchNormGradient(let n, _):
+            // A first pass reads both parts and leaves their sum, a second reads that and x.
+            n.sumsGradients
+                ? [(3, [1, n.secondGradientOperand]), (0, [n.secondGradientOperand, 1, 0])]
+                : [(0, (n.accumulates ? [n.baseOperand] : []) + [1, 0])]
         // The convolution is added to the residual where it lies.
-        case .normalizedConvolution: [6]
+        case .normalizedConvolution: [(0, [6])]
         default: []
         }
     }

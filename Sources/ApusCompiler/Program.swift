@@ -27,10 +27,14 @@ public struct Program: Sendable {
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
         public var worksInPlace = true
+        /// Whether gradients are added up in the passes that read or write them.
+        public var accumulatesGradients = true
+        /// Whether chains of concatenations share one image.
+        public var sharesConcatenations = true
         /// The number format of images.
         public var precision = Precision.fp32
-        /// Whether cheap values are computed again for the gradients instead of kept.
-        public var recomputes = false
+        /// What is computed again for the gradients instead of kept.
+        public var recomputation = Recomputation.Policy.auto
 
         public init(block: Int) { self.block = block }
     }
@@ -40,7 +44,20 @@ public struct Program: Sendable {
     public init(
         _ source: Graph, differentiate: Bool, options: Options
     ) throws(GraphError) {
+        let all = Recomputation(repeatsConvolutions: true)
+        let first = options.recomputation == .all ? all : nil
+        try self.init(source, differentiate: differentiate, options: options, first)
+        if options.recomputation == .auto, differentiate, arenaBytes > Recomputation.largeBytes {
+            let passes = Recomputation(repeatsConvolutions: false)
+            try self.init(source, differentiate: differentiate, options: options, passes)
+        }
+    }
+
+    private init(
+        _ source: Graph, differentiate: Bool, options: Options, _ recomputation: Recomputation?
+    ) throws(GraphError) {
         self.options = options
+        let sharing = ConcatenationSharing(block: options.block)
         try source.verify()
         var graph = source
         if options.fusesNormalization { graph = NormalizationFusion()(graph) }
@@ -50,17 +67,22 @@ public struct Program: Sendable {
         if differentiate {
             graph = try graph.differentiated()
             graph.removeDeadNodes()
-            if options.recomputes {
+            if options.accumulatesGradients { graph = GradientAccumulation()(graph) }
+            if let recomputation {
                 let end = graph.nodes.lastIndex {
                     $0.outputs.contains(where: forwardNodes.contains)
                 }
-                graph = try Recomputation()(graph, forwardCount: (end ?? -1) + 1)
+                let shared = options.sharesConcatenations ? sharing.hosts(graph) : [:]
+                graph = try recomputation(
+                    graph, forwardCount: (end ?? -1) + 1,
+                    keeping: Set(shared.keys).union(shared.values))
                 graph.removeDeadNodes()
             }
             try graph.separateGradients()
         }
         if options.precision == .bf16 { graph = try PrecisionAssignment()(graph) }
         graph = try LayoutAssignment(block: options.block)(graph)
+        if options.sharesConcatenations { graph = try sharing(graph) }
         try graph.verify()
         self.graph = graph
         forwardCount =

@@ -3,17 +3,36 @@ import ApusGraph
 /// Computes cheap values a second time where gradients need them, instead of keeping them: memory
 /// for a little time (Chen et al. 2016, "Training deep nets with sublinear memory cost").
 ///
-/// Cheap are normalizations, activations, concatenations and 1x1 convolutions that widen few
-/// channels; what is expensive, or ends a residual block, is kept. A batch norm is repeated with the
-/// statistics it found the first time, so that nothing is updated twice. Every repetition computes
-/// the same bytes.
+/// Cheap are passes over memory: normalizations, activations, concatenations; where it is asked for,
+/// 1x1 convolutions that widen few channels too. What is expensive is kept. A batch norm is repeated
+/// with the statistics it found the first time, so that nothing is updated twice. Every repetition
+/// computes the same bytes.
 ///
 /// Runs after differentiation, on the graph whose first `forwardCount` nodes are the forward pass.
 public struct Recomputation {
-    public init() {}
+    /// What a program may compute again.
+    public enum Policy: String, Hashable, Codable, Sendable, CaseIterable {
+        /// Nothing: the fastest.
+        case none
+        /// Passes over memory, in programs whose activations take more than `largeBytes`.
+        case auto
+        /// Cheap convolutions as well: the least memory.
+        case all
+    }
 
-    public func callAsFunction(_ graph: Graph, forwardCount: Int) throws(GraphError) -> Graph {
-        var pass = Pass(graph, forwardCount: forwardCount)
+    /// Below this many bytes of activations memory is not what a batch is limited by.
+    public static let largeBytes = 1 << 30
+
+    let repeatsConvolutions: Bool
+
+    public init(repeatsConvolutions: Bool) { self.repeatsConvolutions = repeatsConvolutions }
+
+    /// `keeping` are values that cost no memory of their own.
+    public func callAsFunction(
+        _ graph: Graph, forwardCount: Int, keeping: Set<ValueID> = []
+    ) throws(GraphError) -> Graph {
+        var pass = Pass(
+            graph, forwardCount: forwardCount, convolutions: repeatsConvolutions, keeping: keeping)
         for node in graph.nodes[forwardCount...] { try pass.visit(node) }
         return pass.result
     }
@@ -26,13 +45,24 @@ private struct Pass {
     /// The second copy of a value.
     private var copies: [ValueID: ValueID] = [:]
 
-    init(_ graph: Graph, forwardCount: Int) {
+    init(_ graph: Graph, forwardCount: Int, convolutions: Bool, keeping: Set<ValueID>) {
         result = graph
         result.nodes = Array(graph.nodes[..<forwardCount])
-        for node in result.nodes where node.op.isCheap(node, graph) {
+        var links: [ValueID: Int] = [:]
+        for node in result.nodes where node.op.isCheap(node, graph, convolutions: convolutions) {
+            if keeping.contains(node.outputs[0]) { continue }
+            if node.op.normalization?.addsResidual == true {
+                let link = 1 + (node.inputs.last.flatMap { links[$0] } ?? 0)
+                if link > Self.longestChain { continue }
+                links[node.outputs[0]] = link
+            }
             producers[node.outputs[0]] = node
         }
     }
+
+    /// The end of a residual block needs that of the block before. All of a chain are alive when the
+    /// last is computed again, so one is kept now and then.
+    private static let longestChain = 4
 
     mutating func visit(_ node: Node) throws(GraphError) {
         var node = node
@@ -60,21 +90,19 @@ private struct Pass {
 }
 
 extension Op {
-    /// Multiply-adds for an element that are worth its memory. In ResNet-50 (batch 32, 224) no limit
-    /// saves 46 % of the memory for 13 % of the time, this one 38 % for 7 %.
+    /// Multiply-adds for an element that are worth its memory.
     private static var cheapChannels: Int { 128 }
 
     /// Whether an image is computed again sooner than its memory is worth.
-    fileprivate func isCheap(_ node: Node, _ graph: Graph) -> Bool {
+    fileprivate func isCheap(_ node: Node, _ graph: Graph, convolutions: Bool) -> Bool {
         guard graph.shape(node.outputs[0]).rank == 4 else { return false }
         switch self {
-        case .batchNorm(let n), .normalize(let n):
-            return !n.addsResidual
-        case .activation, .concatenate, .slice, .scaleChannels, .dropout, .stochasticDepth:
+        case .batchNorm, .normalize, .activation, .maxPool, .concatenate, .slice, .scaleChannels,
+            .dropout, .stochasticDepth:
             return true
         case .convolution(let window, let groups):
             let weights = graph.shape(node.inputs[1])
-            return window.kernel.count == 1 && groups == 1
+            return convolutions && window.kernel.count == 1 && groups == 1
                 && weights[1] <= min(weights[0], Self.cheapChannels)
         default:
             return false

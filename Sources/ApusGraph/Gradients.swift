@@ -193,9 +193,9 @@ private struct GradientPass {
             let op = Op.crossEntropyGradient(smoothing: smoothing)
             try accumulate(try emit(op, [y[1], x[1], dy], node), into: x[0], node)
 
-        case .movingAverage, .sumRows, .channelDot, .reorder, .convert, .convolutionInputGradient,
-            .convolutionWeightGradient, .normalizedConvolution, .batchNormGradient,
-            .activationGradient,
+        case .channelMoments, .joinVectors, .movingAverage, .sumRows, .channelDot, .reorder,
+            .convert, .convolutionInputGradient, .convolutionWeightGradient,
+            .normalizedConvolution, .batchNormGradient, .activationGradient,
             .maxPoolGradient, .averagePoolGradient, .globalAveragePoolGradient, .softmaxGradient,
             .subsamplePadGradient, .crossEntropyGradient:
             throw GraphError(

@@ -64,6 +64,9 @@ public struct Graph: Hashable, Sendable {
     /// The new contents of buffers, by buffer name.
     public package(set) var updates: [String: ValueID] = [:]
 
+    /// The image of which a value is the first channels in memory, where it is part of another.
+    public package(set) var hosts: [ValueID: ValueID] = [:]
+
     public init() {}
 
     public func shape(_ value: ValueID) -> Shape { shapes[value.index] }

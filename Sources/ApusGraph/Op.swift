@@ -26,9 +26,13 @@ public enum Op: Hashable, Codable, Sendable {
     case batchNorm(Normalization)
     /// Normalizes with given statistics: x, gamma, beta, mean, variance, [residual] -> y
     case normalize(Normalization)
-    /// x, dy, gamma, mean, variance, [saved] -> dx, dgamma, dbeta, [dresidual]. With an activation
-    /// `saved` is what its derivative is found from: y if a residual was added, else beta.
-    /// `frozen` is the gradient of `normalize`: the statistics do not depend on x.
+    /// The statistics alone: x -> mean, variance
+    case channelMoments
+    /// [C1], [C2] -> [C1 + C2]
+    case joinVectors
+    /// x, dy, gamma, mean, variance, [saved], [dy2], [base] -> dx, dgamma, dbeta, [dresidual].
+    /// With an activation `saved` is what its derivative is found from: y if a residual was added,
+    /// else beta. `frozen` is the gradient of `normalize`: the statistics do not depend on x.
     case batchNormGradient(Normalization, frozen: Bool)
     /// `normalize` of a convolution without bias, for use after training, where both are one:
     /// x, w, gamma, beta, mean, variance, [residual] -> y
@@ -127,6 +131,10 @@ public struct Normalization: Hashable, Codable, Sendable {
     public var addsResidual = false
     /// Applied last.
     public var activation: ActivationFunction?
+    /// Of the gradient: what arrives is the sum of two, dy and dy2.
+    public var sumsGradients = false
+    /// Of the gradient: dx is added to another gradient of x, the base.
+    public var accumulates = false
 
     public init(
         epsilon: Float, addsResidual: Bool = false, activation: ActivationFunction? = nil
@@ -137,11 +145,19 @@ public struct Normalization: Hashable, Codable, Sendable {
     }
 }
 
+extension Normalization {
+    /// Where the gradient's operand `dy2` stands.
+    public var secondGradientOperand: Int { activation == nil ? 5 : 6 }
+    /// Where its operand `base` stands.
+    public var baseOperand: Int { secondGradientOperand + (sumsGradients ? 1 : 0) }
+}
+
 extension Op: CustomStringConvertible {
     public var description: String {
         func grouped(_ groups: Int) -> String { groups == 1 ? "" : " groups \(groups)" }
         func fused(_ n: Normalization) -> String {
             (n.addsResidual ? " + residual" : "") + (n.activation.map { " + \($0)" } ?? "")
+                + (n.sumsGradients ? " of a sum" : "") + (n.accumulates ? ", accumulating" : "")
         }
         switch self {
         case .input: return "input"
@@ -159,6 +175,8 @@ extension Op: CustomStringConvertible {
         case .normalize(let n): return "normalize\(fused(n))"
         case .batchNormGradient(let n, let frozen):
             return (frozen ? "normalize gradient" : "batch norm gradient") + fused(n)
+        case .channelMoments: return "channel moments"
+        case .joinVectors: return "join vectors"
         case .movingAverage(let momentum, _): return "moving average \(momentum)"
         case .activation(let f): return "\(f)"
         case .activationGradient(let f): return "\(f) gradient"

@@ -56,8 +56,16 @@ extension Op {
             if n.activation != nil {
                 if n.addsResidual { try same(x[0], x[5]) } else { try perChannel(x[0], [x[5]]) }
             }
+            if n.sumsGradients { try same(x[0], x[n.secondGradientOperand]) }
+            if n.accumulates { try same(x[0], x[n.baseOperand]) }
             let c: Shape = [x[0][1]]
             return [x[0], c, c] + (n.addsResidual ? [x[0]] : [])
+        case .channelMoments:
+            try image(x[0])
+            return [[x[0][1]], [x[0][1]]]
+        case .joinVectors:
+            try expect(x[0].rank == 1 && x[1].rank == 1, "expects two vectors")
+            return [[x[0][0] + x[1][0]]]
         case .movingAverage, .add, .activationGradient, .softmaxGradient:
             try same(x[0], x[1])
             return [x[0]]
@@ -187,18 +195,19 @@ extension Op {
         case .activation, .dropout, .stochasticDepth, .maxPool, .averagePool,
             .averagePoolGradient, .globalAveragePool, .globalAveragePoolGradient, .sumRows,
             .softmax, .slice, .subsamplePad, .subsamplePadGradient, .flatten, .unflatten, .reorder,
-            .convert:
+            .convert, .channelMoments:
             1...1
         case .convolutionInputGradient, .convolutionWeightGradient, .movingAverage,
             .activationGradient, .add, .maxPoolGradient, .matmul, .addBias, .softmaxGradient,
-            .scaleChannels, .channelDot, .crossEntropy:
+            .scaleChannels, .channelDot, .crossEntropy, .joinVectors:
             2...2
         case .convolution: 2...3
         case .normalizedConvolution(_, _, let n): n.addsResidual ? 7...7 : 6...6
         case .crossEntropyGradient: 3...3
         case .batchNorm(let n): n.addsResidual ? 4...4 : 3...3
         case .normalize(let n): n.addsResidual ? 6...6 : 5...5
-        case .batchNormGradient(let n, _): n.activation != nil ? 6...6 : 5...5
+        case .batchNormGradient(let n, _):
+            (n.baseOperand + (n.accumulates ? 1 : 0))...(n.baseOperand + (n.accumulates ? 1 : 0))
         case .concatenate: 1...Int.max
         }
     }

@@ -24,11 +24,15 @@ public final class Session {
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
         public var worksInPlace = true
+        /// Whether gradients are added up in the passes that read or write them.
+        public var accumulatesGradients = true
+        /// Whether chains of concatenations share one image.
+        public var sharesConcatenations = true
         /// The number format of images; `bf16` needs a CPU with instructions for it.
         public var precision = Precision.fp32
-        /// Whether a training session computes cheap values again for the gradients instead of keeping
-        /// them: less memory, a little more time, the same results.
-        public var recomputes = false
+        /// What a training session computes again for the gradients instead of keeping it: less
+        /// memory, a little more time, the same results.
+        public var recomputation = Recomputation.Policy.auto
         public init() {}
     }
 
@@ -38,7 +42,8 @@ public final class Session {
     public let choices: [String: String]
     /// What runs on the library or our convolutions: layer path, operation and name of the kernel.
     public let implementations: [(path: String, operation: String, kernel: String)]
-    /// Bytes of the arena and of the kernels' scratch memory, without the parameters.
+    /// Bytes of the arena, of the kernels' scratch memory and of the weights that steps keep in layouts of
+    /// their own, without the parameters.
     public let workspaceBytes: Int
 
     /// Threads that share the work.
@@ -63,8 +68,10 @@ public final class Session {
         options.fusesNormalization = configuration.fusesNormalization
         options.foldsNormalization = configuration.foldsNormalization
         options.worksInPlace = configuration.worksInPlace
+        options.accumulatesGradients = configuration.accumulatesGradients
+        options.sharesConcatenations = configuration.sharesConcatenations
         options.precision = configuration.precision
-        options.recomputes = configuration.recomputes
+        options.recomputation = configuration.recomputation
         let program = try Program(graph, differentiate: differentiate, options: options)
         try self.init(program, parameters: parameters, configuration: configuration)
     }
@@ -102,7 +109,8 @@ public final class Session {
             let library = try Library()
             let builder = StepBuilder(
                 program: program, arena: arena, store: parameters, library: library, team: team,
-                tuner: tuner, isInference: isInference)
+                tuner: tuner, isInference: isInference,
+                folding: .largePages(count: program.graph.largestFoldedWeights))
             var steps: [(node: Node, step: any Step)] = []
             for node in program.graph.nodes {
                 if let step = try builder.step(node) { steps.append((node, step)) }
@@ -127,7 +135,9 @@ public final class Session {
         implementations = steps.compactMap { node, step in
             step.implementation.map { (node.path, "\(node.op)", $0) }
         }
-        workspaceBytes = (arena.count + scratch.count) * MemoryLayout<Float>.stride
+        workspaceBytes =
+            arena.byteCount + scratch.byteCount + steps.map(\.step.keptBytes).reduce(0, +)
+            + program.graph.largestFoldedWeights * MemoryLayout<Float>.stride
     }
 
     /// The shape of the input called `name`; a program without it is a mistake of the caller.
@@ -213,6 +223,15 @@ public final class Session {
             preconditionFailure("\(value) has no place in the arena")
         }
         return arena.base + offset
+    }
+}
+
+extension Graph {
+    /// Elements of the largest weights with which a normalization is merged.
+    fileprivate var largestFoldedWeights: Int {
+        nodes.map { node in
+            if case .normalizedConvolution = node.op { shape(node.inputs[1]).count } else { 0 }
+        }.max() ?? 0
     }
 }
 

@@ -34,5 +34,7 @@ public final class Arena: @unchecked Sendable {
 
     deinit { release(base) }
 
+    public var byteCount: Int { count * MemoryLayout<Float>.stride }
+
     public var buffer: UnsafeMutableBufferPointer<Float> { .init(start: base, count: count) }
 }

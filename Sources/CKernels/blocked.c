@@ -38,19 +38,25 @@ DISPATCH(apus_plane_statistics,
     x, partial, hw, begin, end)
 DISPATCH(apus_normalize,
     (apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-     const float *shift, void *y, apus_function g, long channelBlocks, long hw, long begin,
-     long end),
-    x, residual, mean, scale, shift, y, g, channelBlocks, hw, begin, end)
+     const float *shift, void *y, apus_function g, long channelBlocks, long xBlocks, long hw,
+     long begin, long end),
+    x, residual, mean, scale, shift, y, g, channelBlocks, xBlocks, hw, begin, end)
 DISPATCH(apus_normalize_reduce,
     (apus_format f, apus_function g, const void *x, const void *dy, const void *y,
      const float *mean, const float *scale, const float *shift, float *partial, long channelBlocks,
-     long hw, long begin, long end),
-    g, x, dy, y, mean, scale, shift, partial, channelBlocks, hw, begin, end)
+     long xBlocks, long hw, long begin, long end),
+    g, x, dy, y, mean, scale, shift, partial, channelBlocks, xBlocks, hw, begin, end)
+DISPATCH(apus_normalize_reduce_sum,
+    (apus_format f, const void *x, const void *dy, const void *dy2, const void *y,
+     const float *mean, void *d, float *partial, long channelBlocks, long hw, long begin, long end),
+    x, dy, dy2, y, mean, d, partial, channelBlocks, hw, begin, end)
 DISPATCH(apus_normalize_gradient,
     (apus_format f, apus_function g, const void *x, const void *dy, const void *y,
      const float *mean, const float *scale, const float *shift, const float *a, const float *b,
-     const float *c, void *dx, void *dresidual, long channelBlocks, long hw, long begin, long end),
-    g, x, dy, y, mean, scale, shift, a, b, c, dx, dresidual, channelBlocks, hw, begin, end)
+     const float *c, const void *base, void *dx, void *dresidual, long channelBlocks, long xBlocks,
+     long dxBlocks, long hw, long begin, long end),
+    g, x, dy, y, mean, scale, shift, a, b, c, base, dx, dresidual, channelBlocks, xBlocks, dxBlocks,
+    hw, begin, end)
 DISPATCH(apus_max_pool,
     (apus_format f, const void *x, void *y, const apus_window *w, long begin, long end),
     x, y, w, begin, end)

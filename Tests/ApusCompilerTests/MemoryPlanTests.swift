@@ -7,6 +7,8 @@ import Testing
 /// Where and when one value is in memory, derived from the steps alone.
 private struct Residence {
     var value: ValueID
+    /// The value of which it is a part, or itself.
+    var host: ValueID
     var offset: Int
     var count: Int
     /// The step that writes, -1 for what the caller fills before the first.
@@ -16,14 +18,23 @@ private struct Residence {
 }
 
 extension Op {
-    /// Operands the first output may replace: those read element by element, no later than written.
-    fileprivate var replaceable: [Int] {
-        switch self {
+    /// Operands an output may replace: those read element by element, no later than written.
+    fileprivate func replaceable(output: Int) -> [Int] {
+        if case .batchNormGradient(let n, _) = self {
+            let second = n.sumsGradients ? [n.secondGradientOperand] : []
+            let base = n.accumulates ? [n.baseOperand] : []
+            return switch output {
+            case 0: [0, 1] + second + base
+            case 3 where n.sumsGradients: [1] + second
+            default: []
+            }
+        }
+        guard output == 0 else { return [] }
+        return switch self {
         case .add, .activationGradient: [0, 1]
         case .activation, .dropout, .stochasticDepth, .normalize, .addBias, .scaleChannels,
             .softmaxGradient:
             [0]
-        case .batchNormGradient: [1]
         case .normalizedConvolution: [6]
         default: []
         }
@@ -39,7 +50,8 @@ extension Op {
             for value in node.outputs where program.bindings[value] == nil {
                 let offset = try #require(program.plan.offsets[value], "\(value) has no place")
                 result[value] = Residence(
-                    value: value, offset: offset, count: graph.storageCount(value),
+                    value: value, host: graph.hosts[value] ?? value, offset: offset,
+                    count: graph.storageCount(graph.hosts[value] ?? value),
                     written: node.op == .input ? -1 : step, read: step)
             }
         }
@@ -57,8 +69,10 @@ extension Op {
         }
         let node = graph.nodes[b.written]
         let positions = node.inputs.indices.filter { node.inputs[$0] == a.value }
-        return node.outputs[0] == b.value && positions.count == 1
-            && node.op.replaceable.contains(positions[0])
+        guard let output = node.outputs.firstIndex(of: b.value), positions.count == 1 else {
+            return false
+        }
+        return node.op.replaceable(output: output).contains(positions[0])
     }
 
     /// The first pair that shares memory while both are needed.
@@ -67,7 +81,7 @@ extension Op {
         for (index, a) in all.enumerated() {
             for b in all[(index + 1)...] {
                 if b.offset >= a.offset + a.count { break }
-                if a.read < b.written || b.read < a.written { continue }
+                if a.read < b.written || b.read < a.written || a.host == b.host { continue }
                 if inPlace && replaces(b, a, program.graph) { continue }
                 if inPlace && replaces(a, b, program.graph) { continue }
                 return "\(a) and \(b) in\n\(program)"
@@ -82,7 +96,8 @@ extension Op {
         var most = 0
         for step in program.graph.nodes.indices {
             let alive = all.filter { $0.written <= step && $0.read > step }
-            most = max(most, alive.map(\.count).reduce(0, +))
+            let counts = Dictionary(alive.map { ($0.host, $0.count) }) { first, _ in first }
+            most = max(most, counts.values.reduce(0, +))
         }
         return most
     }

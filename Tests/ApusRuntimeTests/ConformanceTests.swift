@@ -27,6 +27,9 @@ import Testing
     @Test(arguments: GradientCase.channels + GradientCase.engineChannels)
     func channels(_ example: GradientCase) throws { try check(example) }
 
+    @Test(arguments: GradientCase.engineBlocks)
+    func blocks(_ example: GradientCase) throws { try check(example, brainFloats: 5e-2) }
+
     private func check(_ example: GradientCase, brainFloats tolerance: Double = 1e-2) throws {
         let conformance = try Conformance(example)
         let expected = try conformance.reference()

@@ -49,6 +49,10 @@ import Testing
                     Convolution("e", 24, kernel: 3)
                     BatchNorm("f")
                 }
+                Residual("s") {
+                    Convolution("g", 24, kernel: 3)
+                    BatchNorm("h")
+                }
             }
             Dropout(0.2)
             GlobalAveragePool()
@@ -57,11 +61,11 @@ import Testing
         }
         let images = (0..<4 * network.input.count).map { Float($0 % 23) / 11 - 1 }
         var results: [[Float]] = []
-        for recomputes in [false, true] {
+        for policy in [Recomputation.Policy.none, .all] {
             let store = ParameterStore(try network.graph(batch: 4, mode: .training), seed: 3)
             var configuration = Session.Configuration()
             configuration.precision = precision
-            configuration.recomputes = recomputes
+            configuration.recomputation = policy
             configuration.usesTunerCache = false
             configuration.tunes = false
             let session = try Session(
@@ -70,7 +74,7 @@ import Testing
             let repeated = session.program.graph.nodes.count {
                 if case .normalize = $0.op { true } else { false }
             }
-            #expect((repeated > 0) == recomputes)
+            #expect((repeated > 0) == (policy == .all))
             session.setInput("images", images)
             session.setInput("labels", [1, 2, 3, 4])
             session.run()

@@ -34,8 +34,10 @@ extension StepBuilder {
     func concatenate(_ node: Node) -> any Step {
         let target = node.outputs[0]
         var start = 0
-        let copies = node.inputs.map { source in
+        let copies = node.inputs.compactMap { source -> ChannelCopy? in
             defer { start += shape(source)[1] }
+            // What was there before is in its place.
+            if start == 0, sharesImage(source, target) { return nil }
             return channelCopy(
                 from: source, 0, to: target, start, channels: shape(source)[1])
         }
@@ -73,7 +75,7 @@ extension StepBuilder {
         from source: ValueID, _ sourceStart: Int, stride: Int = 1, to target: ValueID,
         _ targetStart: Int, channels: Int
     ) -> ChannelCopy {
-        let (s, t) = (shape(source), shape(target))
+        let (s, t) = (hostShape(source), hostShape(target))
         return ChannelCopy(
             source: memory(source),
             geometry: apus_channel_copy(
@@ -90,7 +92,7 @@ extension StepBuilder {
     ) -> any Step {
         let y = memory(target)
         let images = shape(target)[0]
-        let perImage = graph.storageBytes(target) / images
+        let perImage = graph.storageBytes(graph.hosts[target] ?? target) / images
         let (team, format) = (team, format(target))
         return KernelStep { _, _ in
             team.split(images) { begin, end in

@@ -197,6 +197,14 @@ final class ConvolutionStep: Step {
         reorder == nil || cachedWeights != nil ? 0 : weights.byteCount.roundedUp(to: 4096)
     }
 
+    var keepsWeights: Bool { cachedWeights != nil }
+
+    var keptBytes: Int {
+        // Folded weights that are read as they are are this step's alone.
+        let folded = fold != nil && !keepsWeights ? plainWeights.byteCount : 0
+        return folded + (cachedWeights?.byteCount ?? 0) + (padding?.padded.byteCount ?? 0)
+    }
+
     var scratchBytes: Int {
         weightBytes + max(primitive.scratchBytes, reorder?.scratchBytes ?? 0)
     }

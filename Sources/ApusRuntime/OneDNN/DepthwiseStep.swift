@@ -71,6 +71,9 @@ final class DepthwiseStep: Step {
             problem.inference && problem.pass == .forward ? Arena(count: packedCount) : nil
     }
 
+    var keepsWeights: Bool { kept != nil }
+    var keptBytes: Int { kept?.byteCount ?? 0 }
+
     var scratchBytes: Int {
         ((kept == nil ? packedCount : 0) + team.threads * memberCount)
             * MemoryLayout<Float>.stride

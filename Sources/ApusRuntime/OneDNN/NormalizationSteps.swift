@@ -11,6 +11,9 @@ extension StepBuilder {
         let beta = pointer(node.inputs[2])
         let residual = n.addsResidual ? memory(node.inputs[3]) : nil
         let y = memory(node.outputs[0])
+        let xBlocks = hostBlocks(node.inputs[0])
+        precondition(
+            xBlocks == planes(shape(node.inputs[0])).perImage, "x is part of another image")
         let mean = pointer(node.outputs[1])
         let variance = pointer(node.outputs[2])
         let image = shape(node.inputs[0])
@@ -31,8 +34,35 @@ extension StepBuilder {
             team.split(planeCount) { begin, end in
                 apus_normalize(
                     format, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
-                    function, perImage, pixels, begin, end)
+                    function, perImage, xBlocks, pixels, begin, end)
             }
+        }
+    }
+
+    func channelMoments(_ node: Node) -> any Step {
+        let x = memory(node.inputs[0])
+        let mean = pointer(node.outputs[0])
+        let variance = pointer(node.outputs[1])
+        let image = shape(node.inputs[0])
+        let (planeCount, perImage, pixels) = planes(image)
+        precondition(hostBlocks(node.inputs[0]) == perImage, "x is part of another image")
+        let (team, block, format) = (team, block, format(node.inputs[0]))
+        return KernelStep(scratch: planeCount * 2 * block) { partial, _ in
+            team.split(planeCount) { begin, end in
+                apus_plane_statistics(format, x, partial, pixels, begin, end)
+            }
+            mergeStatistics(
+                partial, images: image[0], perImage: perImage, block: block, pixels: pixels,
+                channels: image[1], mean, variance)
+        }
+    }
+
+    func joinVectors(_ node: Node) -> any Step {
+        let (a, b, y) = (pointer(node.inputs[0]), pointer(node.inputs[1]), pointer(node.outputs[0]))
+        let (first, second) = (shape(node.inputs[0])[0], shape(node.inputs[1])[0])
+        return KernelStep { _, _ in
+            y.update(from: a, count: first)
+            (y + first).update(from: b, count: second)
         }
     }
 
@@ -41,6 +71,7 @@ extension StepBuilder {
         let inputs = node.inputs[1...4].map(pointer)
         let residual = n.addsResidual ? memory(node.inputs[5]) : nil
         let y = memory(node.outputs[0])
+        let xBlocks = hostBlocks(node.inputs[0])
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, format, function) = (team, format(node.inputs[0]), n.kernel)
@@ -51,7 +82,7 @@ extension StepBuilder {
             team.split(planeCount) { begin, end in
                 apus_normalize(
                     format, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
-                    function, perImage, pixels, begin, end)
+                    function, perImage, xBlocks, pixels, begin, end)
             }
         }
     }
@@ -70,6 +101,13 @@ extension StepBuilder {
         let dgamma = pointer(node.outputs[1])
         let dbeta = pointer(node.outputs[2])
         let dresidual = n.addsResidual ? memory(node.outputs[3]) : nil
+        let dy2 = n.sumsGradients ? memory(node.inputs[n.secondGradientOperand]) : nil
+        let base = n.accumulates ? memory(node.inputs[n.baseOperand]) : nil
+        let (xBlocks, dxBlocks) = (hostBlocks(node.inputs[0]), hostBlocks(node.outputs[0]))
+        precondition(
+            !n.sumsGradients || n.addsResidual && xBlocks == planes(shape(node.inputs[0])).perImage,
+            "no kernel sums the gradients of this normalization")
+        precondition(!n.addsResidual || !n.accumulates, "no kernel writes both gradients and adds")
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
@@ -85,9 +123,15 @@ extension StepBuilder {
             )
             a.update(repeating: 0, count: 3 * padded)
             team.split(planeCount) { begin, end in
-                apus_normalize_reduce(
-                    format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift,
-                    partial, perImage, pixels, begin, end)
+                if let dy2, let dresidual {
+                    apus_normalize_reduce_sum(
+                        format, x, dy, dy2, y, vectors.mean, dresidual, partial, perImage, pixels,
+                        begin, end)
+                } else {
+                    apus_normalize_reduce(
+                        format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift,
+                        partial, perImage, xBlocks, pixels, begin, end)
+                }
             }
             for channel in 0..<channels {
                 var sum = 0.0
@@ -107,9 +151,17 @@ extension StepBuilder {
                 c[channel] = frozen ? 0 : Float(-scale * sum / elements)
             }
             team.split(planeCount) { begin, end in
-                apus_normalize_gradient(
-                    format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift, a, b,
-                    c, dx, dresidual, perImage, pixels, begin, end)
+                if dy2 != nil {
+                    // The first pass left the gradient before the activation in dresidual.
+                    apus_normalize_gradient(
+                        format, apus_identity, x, dresidual, nil, vectors.mean, vectors.scale,
+                        vectors.shift, a, b, c, nil, dx, nil, perImage, xBlocks, dxBlocks, pixels,
+                        begin, end)
+                } else {
+                    apus_normalize_gradient(
+                        format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift, a,
+                        b, c, base, dx, dresidual, perImage, xBlocks, dxBlocks, pixels, begin, end)
+                }
             }
         }
     }

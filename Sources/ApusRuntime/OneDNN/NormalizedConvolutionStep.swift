@@ -13,10 +13,20 @@ extension StepBuilder {
         let (weights, gamma, beta) = (parameters[0], parameters[1], parameters[2])
         let (mean, variance) = (parameters[3], parameters[4])
         let output = memory(node.outputs[0])
-        let folded = Arena(count: weightShape.count)
         let bias = Arena(count: channels)
         let perChannel = weightShape.count / channels
-        let fold = {
+        let problem = ConvolutionProblem(
+            pass: .forward, inference: true, input: shape(node.inputs[0]), weights: weightShape,
+            output: shape(node.outputs[0]), window: window, groups: groups, bias: true,
+            adds: n.addsResidual, activation: n.activation, inputLayout: layout(node.inputs[0]),
+            outputLayout: layout(node.outputs[0]), type: type(node.inputs[0]))
+        func step(_ folded: Arena) throws -> any Step {
+            let operands = ConvolutionStep.Operands(
+                input: memory(node.inputs[0]), weights: folded.base, bias: bias.base,
+                output: output)
+            return try fastest(problem, operands, fold: { fold(folded) })
+        }
+        func fold(_ folded: Arena) {
             for channel in 0..<channels {
                 let deviation = (variance[channel] + n.epsilon).squareRoot()
                 let scale = gamma[channel] / deviation
@@ -26,17 +36,12 @@ extension StepBuilder {
                 }
             }
         }
-        let problem = ConvolutionProblem(
-            pass: .forward, inference: true, input: shape(node.inputs[0]), weights: weightShape,
-            output: shape(node.outputs[0]), window: window, groups: groups, bias: true,
-            adds: n.addsResidual, activation: n.activation, inputLayout: layout(node.inputs[0]),
-            outputLayout: layout(node.outputs[0]), type: type(node.inputs[0]))
-        let operands = ConvolutionStep.Operands(
-            input: memory(node.inputs[0]), weights: folded.base, bias: bias.base, output: output)
-        let step = try fastest(problem, operands, fold: fold)
-        guard n.addsResidual, memory(node.inputs[6]) != output else { return step }
+        // Most steps convert the folded weights at once; the others need them for themselves.
+        var convolution = try step(folding)
+        if !convolution.keepsWeights { convolution = try step(Arena(count: weightShape.count)) }
+        guard n.addsResidual, memory(node.inputs[6]) != output else { return convolution }
         return CopyFirst(
-            step, from: memory(node.inputs[6]), to: output,
+            convolution, from: memory(node.inputs[6]), to: output,
             byteCount: graph.storageBytes(node.outputs[0]), team)
     }
 }
@@ -59,6 +64,7 @@ private final class CopyFirst: Step {
     }
 
     var implementation: String? { step.implementation }
+    var keptBytes: Int { step.keptBytes }
     var scratchBytes: Int { step.scratchBytes }
     func bind(scratch: UnsafeMutableRawPointer) throws { try step.bind(scratch: scratch) }
     func run(_ context: RunContext) {

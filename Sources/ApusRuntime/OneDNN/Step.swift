@@ -12,6 +12,10 @@ struct RunContext {
 protocol Step: AnyObject {
     /// Scratch memory the step uses while it runs; all steps share one block.
     var scratchBytes: Int { get }
+    /// Memory of its own that the step keeps between runs: converted weights.
+    var keptBytes: Int { get }
+    /// Whether it never reads the operands' weights but right after they were renewed.
+    var keepsWeights: Bool { get }
     /// The name of the kernel: the library's, or that of our convolutions; nil for our other ones.
     var implementation: String? { get }
     func bind(scratch: UnsafeMutableRawPointer) throws
@@ -20,6 +24,8 @@ protocol Step: AnyObject {
 
 extension Step {
     var implementation: String? { nil }
+    var keptBytes: Int { 0 }
+    var keepsWeights: Bool { false }
 }
 
 /// A step of one of our own kernels.

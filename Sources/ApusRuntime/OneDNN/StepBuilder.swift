@@ -13,6 +13,9 @@ struct StepBuilder {
     let team: Team
     let tuner: Tuner
     let isInference: Bool
+    /// Room for the largest weights with a normalization folded in: a step converts them to its own
+    /// layout as soon as they are there, so one place serves all.
+    let folding: Arena
 
     var graph: Graph { program.graph }
 
@@ -59,7 +62,18 @@ struct StepBuilder {
         return (shape[0] * perImage, perImage, shape[2] * shape[3])
     }
 
-    /// The step of a node; nil for sources that hold what they are given.
+    /// The shape of the image in memory: it has more channels than the value where the value is the first
+    /// part of a wider one.
+    func hostShape(_ value: ValueID) -> Shape { shape(graph.hosts[value] ?? value) }
+
+    func hostBlocks(_ value: ValueID) -> Int { planes(hostShape(value)).perImage }
+
+    /// Whether both begin one image in memory, so that nothing needs to be copied.
+    func sharesImage(_ a: ValueID, _ b: ValueID) -> Bool {
+        (graph.hosts[a] ?? a) == (graph.hosts[b] ?? b)
+    }
+
+    /// The step of a node; nil for sources that hold what they are given, and parts of images.
     func step(_ node: Node) throws -> (any Step)? {
         switch node.op {
         case .input, .parameter, .buffer:
@@ -78,6 +92,8 @@ struct StepBuilder {
         case .normalize(let n): return normalize(node, n)
         case .batchNormGradient(let n, let frozen):
             return batchNormGradient(node, n, frozen: frozen)
+        case .channelMoments: return channelMoments(node)
+        case .joinVectors: return joinVectors(node)
         case .movingAverage(let momentum, let correction):
             return movingAverage(node, momentum, correction)
 
@@ -106,7 +122,9 @@ struct StepBuilder {
         case .scaleChannels: return scaleChannels(node)
         case .channelDot: return channelDot(node)
         case .concatenate: return concatenate(node)
-        case .slice(let start, let count): return slice(node, start, count)
+        case .slice(let start, let count):
+            return start == 0 && sharesImage(node.inputs[0], node.outputs[0])
+                ? nil : slice(node, start, count)
         case .subsamplePad(let stride, let before, _): return subsamplePad(node, stride, before)
         case .subsamplePadGradient(let stride, let before, _):
             return subsamplePadGradient(node, stride, before)

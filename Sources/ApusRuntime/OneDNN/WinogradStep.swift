@@ -85,6 +85,9 @@ final class WinogradStep: Step {
         }
     }
 
+    var keepsWeights: Bool { cachedWeights != nil }
+    var keptBytes: Int { cachedWeights?.byteCount ?? 0 }
+
     var scratchBytes: Int {
         (sharedCount + threadCount * team.threads) * MemoryLayout<Float>.stride
     }

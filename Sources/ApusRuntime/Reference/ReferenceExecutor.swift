@@ -104,11 +104,18 @@ public struct ReferenceExecutor: Sendable {
                     residual: n.addsResidual ? x[6] : nil)
             ]
         case .batchNormGradient(let n, let frozen):
-            let gradient = Self.normalizationGradient(
-                n, frozen: frozen, x[0], dy: x[1], gamma: x[2], mean: x[3], variance: x[4],
+            let dy = n.sumsGradients ? Self.combine(x[1], x[n.secondGradientOperand], +) : x[1]
+            var gradient = Self.normalizationGradient(
+                n, frozen: frozen, x[0], dy: dy, gamma: x[2], mean: x[3], variance: x[4],
                 saved: n.activation == nil ? nil : x[5])
+            if n.accumulates { gradient.dx = Self.combine(gradient.dx, x[n.baseOperand], +) }
             let all = [gradient.dx, gradient.dgamma, gradient.dbeta]
             return n.addsResidual ? all + [gradient.dresidual] : all
+        case .channelMoments:
+            let (mean, variance) = Self.moments(x[0])
+            return [mean, variance]
+        case .joinVectors:
+            return [ReferenceTensor(shape, x[0].elements + x[1].elements)]
         case .movingAverage(let momentum, let correction):
             let m = Double(momentum)
             let c = Double(correction)

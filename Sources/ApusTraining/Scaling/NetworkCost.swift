@@ -37,7 +37,9 @@ public enum NetworkCost: String, Hashable, Codable, Sendable, CaseIterable {
         case .stepBytes:
             var options = Program.Options(block: Machine.block)
             options.precision = configuration.precision
-            options.recomputes = configuration.recomputes
+            // Automatic recomputation sets in at a size: a cost has to grow with the network.
+            options.recomputation =
+                configuration.recomputation == .auto ? .none : configuration.recomputation
             let program = try Program(
                 network.lossGraph(batch: batch), differentiate: true, options: options)
             return Double(program.peakBytes)

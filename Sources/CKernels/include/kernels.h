@@ -41,24 +41,35 @@ typedef struct {
 void apus_plane_statistics(
     apus_format f, const void *x, float *partial, long hw, long begin, long end);
 
+// x may be the first channels of wider images, of `xBlocks` channel blocks; dx and base likewise.
+
 /// y = g((x - mean) * scale + shift (+ residual)), vectors padded to whole blocks; with a residual g
 /// is the identity or relu.
 void apus_normalize(
     apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-    const float *shift, void *y, apus_function g, long channelBlocks, long hw, long begin, long end);
+    const float *shift, void *y, apus_function g, long channelBlocks, long xBlocks, long hw,
+    long begin, long end);
 
 /// With d = dy * g'(z): sums of d and of d * (x - mean), per lane. For a relu after a residual y is
 /// its output; otherwise y is null and z = (x - mean) * scale + shift is found again.
 void apus_normalize_reduce(
     apus_format f, apus_function g, const void *x, const void *dy, const void *y, const float *mean,
-    const float *scale, const float *shift, float *partial, long channelBlocks, long hw, long begin,
-    long end);
+    const float *scale, const float *shift, float *partial, long channelBlocks, long xBlocks,
+    long hw, long begin, long end);
 
-/// dx = a * d + b * (x - mean) + c, and dresidual = d where it is wanted. dx may be dy.
+/// The same sums of d = dy + dy2, zero where a relu's output y is (if it is not null); d is written
+/// too. d may be dy or dy2.
+void apus_normalize_reduce_sum(
+    apus_format f, const void *x, const void *dy, const void *dy2, const void *y, const float *mean,
+    void *d, float *partial, long channelBlocks, long hw, long begin, long end);
+
+/// dx = a * d + b * (x - mean) + c (+ base), and dresidual = d where it is wanted, without a base.
+/// dx may be dy, base or x.
 void apus_normalize_gradient(
     apus_format f, apus_function g, const void *x, const void *dy, const void *y, const float *mean,
     const float *scale, const float *shift, const float *a, const float *b, const float *c,
-    void *dx, void *dresidual, long channelBlocks, long hw, long begin, long end);
+    const void *base, void *dx, void *dresidual, long channelBlocks, long xBlocks, long dxBlocks,
+    long hw, long begin, long end);
 
 /// The geometry of a pooling window over planes.
 typedef struct {

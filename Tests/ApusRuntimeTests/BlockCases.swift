@@ -1,0 +1,77 @@
+import ApusGraph
+import ApusTensor
+
+// MARK: - Blocks of several layers
+
+extension GradientCase {
+    /// What passes over more than one layer act on: gradients that meet, images that share memory.
+    static let engineBlocks: [GradientCase] = [
+        GradientCase("residual blocks with rectifiers") { net in
+            try residualBlocks(&net, .relu)
+        },
+        GradientCase("residual blocks without activation") { net in
+            try residualBlocks(&net, nil)
+        },
+        GradientCase("dense block of whole channel blocks") { net in
+            try denseBlock(&net, first: 16, growth: 16)
+        },
+        GradientCase("dense block that grows by several blocks") { net in
+            try denseBlock(&net, first: 32, growth: 48)
+        },
+        GradientCase("dense block of broken channel blocks") { net in
+            try denseBlock(&net, first: 16, growth: 12)
+        },
+        GradientCase("dense block whose first images are read again") { net in
+            let y = try denseBlock(&net, first: 16, growth: 16)
+            let front = try net.append(.slice(start: 0, count: 16), y)
+            return try net.append(.concatenate, y, front)
+        },
+    ]
+
+    private static func normalized(
+        _ net: inout TestNetwork, _ name: String, _ x: ValueID
+    ) throws -> ValueID {
+        let channels: Shape = [net.builder.shape(x)[1]]
+        let gamma = try net.parameter("\(name).gamma", channels, .uniform(0.5...1.5))
+        let beta = try net.parameter("\(name).beta", channels)
+        let mean = try net.buffer("\(name).mean", channels, .uniform(0.5...1.5))
+        let outputs = try net.builder.append(
+            .batchNorm(Normalization(epsilon: 1e-3)), [x, gamma, beta], path: name)
+        try net.update(
+            "\(name).mean", .movingAverage(momentum: 0.1, correction: 1), mean, outputs[1])
+        return outputs[0]
+    }
+
+    private static func convolved(
+        _ net: inout TestNetwork, _ name: String, _ x: ValueID, _ channels: Int
+    ) throws -> ValueID {
+        let inputs = net.builder.shape(x)[1]
+        let bound = (3 / Double(inputs)).squareRoot()
+        let w = try net.parameter(
+            "\(name).w", [channels, inputs, 1, 1], .uniform(-bound...bound))
+        return try net.append(.convolution(Window(kernel: Size(1)), groups: 1), x, w)
+    }
+
+    private static func residualBlocks(
+        _ net: inout TestNetwork, _ activation: ActivationFunction?
+    ) throws -> ValueID {
+        var x = try net.blocked(try net.parameter("x", [3, 24, 5, 4]))
+        for name in ["a", "b", "c"] {
+            let y = try convolved(&net, name, x, 24)
+            x = try net.append(.add, try normalized(&net, name, y), x)
+            if let activation { x = try net.append(.activation(activation), x) }
+        }
+        return x
+    }
+
+    private static func denseBlock(
+        _ net: inout TestNetwork, first: Int, growth: Int
+    ) throws -> ValueID {
+        var x = try net.blocked(try net.parameter("x", [3, first, 5, 4]))
+        for name in ["a", "b", "c"] {
+            let z = try net.append(.activation(.silu), try normalized(&net, name, x))
+            x = try net.append(.concatenate, x, try convolved(&net, name, z, growth))
+        }
+        return try normalized(&net, "last", x)
+    }
+}
