@@ -11,6 +11,7 @@ struct ApusCommand: ParsableCommand {
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
             ModelsCommand.self, DoctorCommand.self, VerifyCommand.self, BenchCommand.self,
+            LabCommand.self,
         ])
 }
 

@@ -21,7 +21,8 @@ public enum PlainNet {
         return without(name, residual)
     }
 
-    private static func without(_ name: String, _ network: Network) -> Network {
+    /// A network without its shortcuts: every residual is replaced by its body.
+    package static func without(_ name: String, _ network: Network) -> Network {
         Network(name, input: network.input) { network.layers.flatMap(removingShortcuts) }
     }
 

@@ -22,6 +22,8 @@ public enum ResNet {
         case padding = "A"
         /// Option B: a 1x1 convolution and a batch norm.
         case projection = "B"
+        /// Option C: a 1x1 convolution and a batch norm beside every block.
+        case projections = "C"
     }
 
     /// The five networks of the paper's table 1: blocks a stage.
@@ -80,7 +82,7 @@ public enum ResNet {
         depth: Int, shortcut: Shortcut = .padding, input: Shape = [3, 32, 32], classes: Int = 10
     ) -> Network {
         precondition(isCIFARDepth(depth), "the depth must be 6n + 2, not \(depth)")
-        let option = shortcut == .padding ? "" : "-b"
+        let option = shortcut == .padding ? "" : "-" + shortcut.rawValue.lowercased()
         return Network("resnet\(depth)\(option)-cifar", input: input) {
             Convolution("conv1", 16, kernel: 3)
             BatchNorm("bn1")
@@ -96,7 +98,8 @@ public enum ResNet {
                                 shortcut: [SubsamplePad(width, stride: stride).layer])
                         } else {
                             basicBlock(
-                                "\(index)", width: width, stride: stride, projects: stride > 1)
+                                "\(index)", width: width, stride: stride,
+                                projects: stride > 1 || shortcut == .projections)
                         }
                     }
                 }
