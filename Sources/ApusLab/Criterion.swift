@@ -31,11 +31,16 @@ public struct Criterion: Hashable, Codable, Sendable {
     /// The quantity in words, with its unit.
     public var quantity: String
     public var band: Band
+    /// Whether it only says that the run went far enough to judge: unless it holds, nothing is decided.
+    public var isCondition: Bool
 
-    public init(_ key: String, _ quantity: String, _ band: Band) {
+    public init(
+        _ key: String, _ quantity: String, _ band: Band, isCondition: Bool = false
+    ) {
         self.key = key
         self.quantity = quantity
         self.band = band
+        self.isCondition = isCondition
     }
 
     /// Holds if the whole interval lies in the band, does not hold if none of it does.
@@ -63,8 +68,11 @@ public enum Verdict: String, Hashable, Codable, Sendable {
         }
     }
 
-    /// A claim holds if every criterion does, and does not if one does not.
-    static func all(_ verdicts: [Verdict]) -> Verdict {
+    /// A claim holds if every criterion does, and does not if one does not; it stays undecided where a
+    /// condition is not met.
+    static func all(_ criteria: [Criterion], _ verdicts: [Verdict]) -> Verdict {
+        let pairs = zip(criteria, verdicts)
+        if pairs.contains(where: { $0.isCondition && $1 != .holds }) { return .undecided }
         if verdicts.contains(.fails) { return .fails }
         return verdicts.isEmpty || verdicts.contains(.undecided) ? .undecided : .holds
     }

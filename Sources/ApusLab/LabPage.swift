@@ -20,7 +20,9 @@ enum LabPage {
         body.append(
             Page.paragraph(
                 "Written down before the run. A criterion holds if the whole 95 % interval over "
-                    + "the seeds lies in its band, and does not hold if none of it does."))
+                    + "the seeds lies in its band, and does not hold if none of it does."
+                    + (result.criteria.contains(where: \.isCondition)
+                        ? " Unless a condition holds, the run is too short to judge." : "")))
         body.append(criteria(result).markup)
         if !findings.remarks.isEmpty { body += findings.remarks.map(Page.paragraph) }
         body.append(Page.heading("What there is to see"))
@@ -53,7 +55,8 @@ enum LabPage {
             zip(result.criteria, result.verdicts).map { criterion, verdict in
                 let estimate = result.findings.measured[criterion.key]
                 return [
-                    criterion.quantity, criterion.band.words,
+                    (criterion.isCondition ? "condition: " : "") + criterion.quantity,
+                    criterion.band.words,
                     estimate.map { NumberText.short($0.mean) } ?? "not at this budget",
                     estimate.map(interval) ?? "", verdict.words,
                 ]

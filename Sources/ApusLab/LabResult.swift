@@ -35,7 +35,7 @@ public struct LabResult: Codable, Sendable {
         criteria = experiment.criteria
         self.findings = findings
         verdicts = experiment.criteria.map { $0.judge(findings.measured[$0.key]) }
-        verdict = Verdict.all(verdicts)
+        verdict = Verdict.all(criteria, verdicts)
         self.minutes = minutes
         seeds = options.seeds
         data = options.data

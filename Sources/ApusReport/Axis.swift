@@ -68,8 +68,8 @@ struct AxisScale {
         let rough = span / Double(max(wanted - 1, 1))
         let power = pow(10, floor(log10(rough)))
         let step = [1, 2, 5, 10].map { $0 * power }.first { $0 >= rough * 0.999 } ?? 10 * power
-        let first = Int((low / step - 1e-9).rounded(.down))
-        let last = Int((high / step + 1e-9).rounded(.up))
+        let first = Int((low / step + 1e-9).rounded(.down))
+        let last = Int((high / step - 1e-9).rounded(.up))
         return (first...max(first, last)).map { Double($0) * step }
     }
 

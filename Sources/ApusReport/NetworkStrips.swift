@@ -50,8 +50,9 @@ public struct NetworkStrips: Hashable, Codable, Sendable {
             default: places[output] = known.max()
             }
         }
-        let step = min(16, 548 / Double(max(bars.count, 1)))
-        let base = 104.0
+        let step = min(24, 548 / Double(max(bars.count, 1)))
+        // Arcs need room above the highest bar.
+        let base = arcs.isEmpty ? 66.0 : 92.0
         let widest = bars.map { Double($0.shape[1]) }.max() ?? 1
         let tallest = Double(network.input[1])
         var parts: [Markup] = []
@@ -72,18 +73,18 @@ public struct NetworkStrips: Hashable, Codable, Sendable {
         for arc in arcs {
             let from = 6 + step * (arc.from - 0.5) + step * 0.36
             let to = 6 + step * (arc.to - 0.5) + step * 0.36
-            let top = 16 + min(20, 60 / max(to - from, 1))
+            let top = max(2, 24 - (to - from) / 4)
             parts.append(
                 .element(
                     "path",
                     [
-                        "d": "M\(Drawing.text(from)) 44Q\(Drawing.text((from + to) / 2)) "
-                            + "\(Drawing.text(top)) \(Drawing.text(to)) 44",
+                        "d": "M\(Drawing.text(from)) 29Q\(Drawing.text((from + to) / 2)) "
+                            + "\(Drawing.text(top - 16)) \(Drawing.text(to)) 29",
                         "class": "curve c2 d0",
                     ]))
         }
         return Drawing.svg(
-            width: 560, height: 110, title: network.name,
+            width: 560, height: base + 6, title: network.name,
             description: words + ": \(bars.count) layers with weights, \(arcs.count) shortcuts.",
             parts)
     }

@@ -15,6 +15,9 @@ struct Degradation: Experiment {
     let minutes = 42.0
     let criteria = [
         Criterion(
+            "learned", "training error of plain-20: it has learned something", .below(0.4),
+            isCondition: true),
+        Criterion(
             "plain", "training error of plain-56 minus that of plain-20", .above(0.01)),
         Criterion(
             "residual", "training error of resnet-56 minus that of resnet-20", .below(0.015)),
@@ -30,19 +33,14 @@ struct Degradation: Experiment {
         let data = try lab.data()
         // 110 layers cost as much as all others of their kind; they need a night.
         let depths = [20, 32, 44, 56] + (lab.seconds >= 150 * 60 ? [110] : [])
-        func job(_ name: String, _ network: Network) -> TrainingJob {
-            var job = TrainingJob(name, network)
-            job.learningRate = 0.1
-            return job
-        }
         let jobs =
             depths.map { depth in
-                job(
+                TrainingJob(
                     "plain-\(depth)",
                     PlainNet.cifar(depth: depth, input: data.input, classes: data.classes))
             }
             + depths.map { depth in
-                job(
+                TrainingJob(
                     "resnet-\(depth)",
                     lab.residual(
                         ResNet.cifar(depth: depth, input: data.input, classes: data.classes)))
@@ -50,6 +48,7 @@ struct Degradation: Experiment {
         let trained = try lab.train(jobs)
         let plain = Array(trained.prefix(depths.count))
         let residual = Array(trained.dropFirst(depths.count))
+        findings.measured["learned"] = plain[0].trainError
         findings.measured["plain"] = plain[3].trainError - plain[0].trainError
         findings.measured["residual"] = residual[3].trainError - residual[0].trainError
         findings.measured["shortcuts"] = plain[3].trainError - residual[3].trainError

@@ -24,10 +24,12 @@ struct Translation: Experiment {
         Criterion(
             "stride", "the same with stride 2, shift 1: what an odd shift changes", .above(0.05)),
         Criterion(
+            "skill", "the convolutional network's accuracy, not moved", .above(0.6),
+            isCondition: true),
+        Criterion(
             "drop", "accuracy the convolutional network loses by a shift of 8 pixels",
             .below(0.05)),
-        Criterion(
-            "gap", "how much more the dense network of equal size loses", .above(0.3)),
+        Criterion("gap", "how much more the dense network of equal size loses", .above(0.3)),
     ]
 
     private let margin = 8
@@ -79,6 +81,7 @@ struct Translation: Experiment {
             return accuracy(job, middle) - ends
         }
         let (network, dense) = (trained[0], trained[3])
+        findings.measured["skill"] = accuracy(network, middle)
         findings.measured["drop"] = loss(network)
         findings.measured["gap"] = loss(dense) - loss(network)
         findings.figures.append(
