@@ -11,7 +11,7 @@ struct ApusCommand: ParsableCommand {
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
             ModelsCommand.self, DoctorCommand.self, VerifyCommand.self, BenchCommand.self,
-            LabCommand.self,
+            LabCommand.self, ReportCommand.self,
         ])
 }
 

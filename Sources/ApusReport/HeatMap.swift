@@ -11,11 +11,14 @@ public struct HeatMap: Hashable, Codable, Sendable {
     public var columns: [String]
     /// One row a row; nil for cells that do not exist.
     public var values: [[Double?]]
+    /// What stands in the cells; nil for the values.
+    public var cells: [[String]]?
     public var summary: String
 
     public init(
         _ title: String, label: String, rows: (label: String, names: [String]),
-        columns: (label: String, names: [String]), values: [[Double?]], summary: String = ""
+        columns: (label: String, names: [String]), values: [[Double?]], cells: [[String]]? = nil,
+        summary: String = ""
     ) {
         self.title = title
         self.label = label
@@ -24,6 +27,7 @@ public struct HeatMap: Hashable, Codable, Sendable {
         columnLabel = columns.label
         self.columns = columns.names
         self.values = values
+        self.cells = cells
         self.summary = summary
     }
 
@@ -38,9 +42,14 @@ public struct HeatMap: Hashable, Codable, Sendable {
     var table: DataTable {
         DataTable(
             ["\(rowLabel) \\ \(columnLabel)"] + columns,
-            zip(rows, values).map { name, row in
-                [name] + row.map { $0.map { NumberText.short($0) } ?? "" }
+            rows.indices.map { row in
+                [rows[row]] + values[row].indices.map { words(row, $0, digits: 3) }
             })
+    }
+
+    private func words(_ row: Int, _ column: Int, digits: Int) -> String {
+        if let cells { return cells[row][column] }
+        return values[row][column].map { NumberText.short($0, digits: digits) } ?? ""
     }
 
     var svg: Markup {
@@ -86,7 +95,7 @@ public struct HeatMap: Hashable, Codable, Sendable {
                 let share = high > low ? (value - low) / (high - low) : 0.5
                 let x = left + side * Double(index)
                 parts.append(rectangle(x, y, side - 1, tall - 1, share))
-                let words = NumberText.short(value, digits: 2)
+                let words = words(rowIndex, index, digits: 2)
                 if side >= 30, tall >= 20, Drawing.width(words) < side + 6 {
                     parts.append(
                         Drawing.label(

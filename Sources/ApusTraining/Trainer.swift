@@ -116,7 +116,7 @@ public final class Trainer {
         progress.choices.merge(evaluator?.choices ?? [:]) { chosen, _ in chosen }
         self.progress = progress
         try folder.create()
-        metrics = try MetricsLog(folder.metricsPath, upTo: progress.step)
+        metrics = try MetricsLog(folder, upTo: progress.step)
         if !folder.hasCheckpoint {
             try folder.write(recipe)
             // From the first step on there is something to continue from, with the choices made.
@@ -167,6 +167,9 @@ public final class Trainer {
         let key = RandomKey(seed: recipe.seed).child("step")
 
         while let batch = try loader.next() {
+            if metrics.events.isEmpty {
+                try metrics.events.appendImages(batch, recipe.preprocessing, step: progress.step)
+            }
             let rate = recipe.schedule.rate(
                 base: recipe.learningRate, step: progress.step, steps: steps,
                 warmup: Int(recipe.warmupEpochs * Double(stepsPerEpoch)))
@@ -199,7 +202,9 @@ public final class Trainer {
                 secondsLeft: Double(steps - progress.step) / perSecond,
                 loaderShare: loader.waitSeconds / seconds)
             onEvent(.step(report))
-            if epochEnds || progress.step % 100 == 0 { try writeMetrics(report, rate) }
+            if epochEnds || progress.step % 100 == 0 {
+                try writeMetrics(report, rate, Double(result.gradientNorm))
+            }
             if epochEnds {
                 let pause = clock.now
                 try save()
@@ -218,13 +223,18 @@ public final class Trainer {
         return .finished(last)
     }
 
-    private func writeMetrics(_ report: StepReport, _ rate: Float) throws {
+    private func writeMetrics(
+        _ report: StepReport, _ rate: Float, _ gradientNorm: Double
+    ) throws {
         try metrics.append(
             Metrics(
                 phase: .train, step: report.step,
                 epoch: Double(report.step) / Double(stepsPerEpoch), loss: report.loss,
                 accuracy: report.accuracy, learningRate: Double(rate),
-                imagesPerSecond: report.imagesPerSecond))
+                imagesPerSecond: report.imagesPerSecond, gradientNorm: gradientNorm))
+        if report.step % stepsPerEpoch == 0 {
+            try metrics.events.appendWeights(of: average ?? parameters, step: report.step)
+        }
         progress.lossSum = 0
         progress.correct = 0
         progress.images = 0
