@@ -85,7 +85,8 @@ struct LabCommand: ParsableCommand {
             } catch is LabInterrupted {
                 status.clear()
                 Terminal.note(
-                    "stopped; what is finished is kept in \(out). The same command goes on from there")
+                    "stopped; what is finished is kept in \(out). The same command goes on from there"
+                )
                 throw ExitCode(128 + (Interrupt.received ?? 2))
             }
         }

@@ -48,7 +48,7 @@ public final class EventFile {
     }
 
     /// Length, its checksum, the bytes, their checksum; all numbers with the low byte first.
-    static func framed(_ bytes: [UInt8]) -> [UInt8] {
+    package static func framed(_ bytes: [UInt8]) -> [UInt8] {
         let length = withUnsafeBytes(of: UInt64(bytes.count).littleEndian, Array.init)
         func checksum(_ bytes: [UInt8]) -> [UInt8] {
             withUnsafeBytes(of: CRC32C.masked(bytes[...]).littleEndian, Array.init)
@@ -57,7 +57,7 @@ public final class EventFile {
     }
 
     /// The content of whole records with right checksums, up to the first that is not.
-    static func records(_ bytes: [UInt8]) -> [ArraySlice<UInt8>] {
+    package static func records(_ bytes: [UInt8]) -> [ArraySlice<UInt8>] {
         var result: [ArraySlice<UInt8>] = []
         var rest = bytes[...]
         func number<Value: FixedWidthInteger>(_ bytes: ArraySlice<UInt8>, _: Value.Type) -> Value {
@@ -80,19 +80,19 @@ public final class EventFile {
 }
 
 /// The checksum of TFRecord files: CRC-32 with Castagnoli's polynomial (RFC 3720, appendix B.4).
-enum CRC32C {
+package enum CRC32C {
     private static let table: [UInt32] = (0..<256).map { index in
         (0..<8).reduce(UInt32(index)) { value, _ in
             value & 1 == 1 ? value >> 1 ^ 0x82F6_3B78 : value >> 1
         }
     }
 
-    static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    package static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         ~bytes.reduce(~0) { $0 >> 8 ^ table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] }
     }
 
     /// Turned and shifted, so that checksums of data that holds checksums stay good.
-    static func masked(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    package static func masked(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         let value = checksum(bytes)
         return (value >> 15 | value << 17) &+ 0xA282_EAD8
     }

@@ -7,7 +7,7 @@ public struct EventRecord: Hashable, Sendable {
     public let bytes: [UInt8]
 
     /// The first event of every file.
-    static func version(wallTime: Double) -> EventRecord {
+    package static func version(wallTime: Double) -> EventRecord {
         var event = WireWriter()
         event.double(1, wallTime)
         event.string(3, "brain.Event:2")
@@ -95,7 +95,7 @@ public struct EventRecord: Hashable, Sendable {
     }
 
     /// The step of an event; nil for bytes that are not one.
-    static func step(of bytes: ArraySlice<UInt8>) -> Int? {
+    package static func step(of bytes: ArraySlice<UInt8>) -> Int? {
         var rest = bytes
         var step = 0
         while !rest.isEmpty {

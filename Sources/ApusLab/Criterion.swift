@@ -44,7 +44,7 @@ public struct Criterion: Hashable, Codable, Sendable {
     }
 
     /// Holds if the whole interval lies in the band, does not hold if none of it does.
-    func judge(_ estimate: Estimate?) -> Verdict {
+    package func judge(_ estimate: Estimate?) -> Verdict {
         guard let interval = estimate?.interval else { return .undecided }
         let range = band.range
         if range.contains(interval.lowerBound) && range.contains(interval.upperBound) {
@@ -70,7 +70,7 @@ public enum Verdict: String, Hashable, Codable, Sendable {
 
     /// A claim holds if every criterion does, and does not if one does not; it stays undecided where a
     /// condition is not met.
-    static func all(_ criteria: [Criterion], _ verdicts: [Verdict]) -> Verdict {
+    package static func all(_ criteria: [Criterion], _ verdicts: [Verdict]) -> Verdict {
         let pairs = zip(criteria, verdicts)
         if pairs.contains(where: { $0.isCondition && $1 != .holds }) { return .undecided }
         if verdicts.contains(.fails) { return .fails }

@@ -62,9 +62,9 @@ public struct Estimate: Hashable, Codable, Sendable {
 }
 
 /// Student's t distribution for whole degrees of freedom.
-enum StudentT {
+package enum StudentT {
     /// P(|T| <= t), by the finite sums of Abramowitz and Stegun 1964, 26.7.3 and 26.7.4.
-    static func central(_ t: Double, freedom: Int) -> Double {
+    package static func central(_ t: Double, freedom: Int) -> Double {
         let angle = atan(t / Double(freedom).squareRoot())
         let (sine, cosine) = (sin(angle), cos(angle))
         var term = freedom % 2 == 1 ? cosine : 1
@@ -77,7 +77,7 @@ enum StudentT {
     }
 
     /// The t below which a share `p` above one half of the distribution lies.
-    static func quantile(_ p: Double, freedom: Int) -> Double {
+    package static func quantile(_ p: Double, freedom: Int) -> Double {
         var (low, high) = (0.0, 1e6)
         for _ in 0..<200 {
             let middle = (low + high) / 2

@@ -30,6 +30,12 @@ enum FeatureReuse {
         }
     }
 
+    /// What a layer gives its block's input, over the mean of its sources.
+    static func inputShare(_ weights: [Double]) -> Double {
+        guard let input = weights.first else { return .nan }
+        return input * Double(weights.count) / weights.reduce(0, +)
+    }
+
     /// A block's weights by source, one list a layer, as the paper's figure 5 shows them.
     static func figure(_ block: Int, _ weights: [[Double]]) -> Figure {
         .heat(

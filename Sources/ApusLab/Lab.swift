@@ -38,7 +38,9 @@ public enum Lab {
         // A rerun that looked everything up says how long the work took when it was done.
         let before = try? LabFolder.read(LabResult.self, folder.resultsPath)
         result.seconds = (clock.now - start) / .seconds(1)
-        if let before, before.matches(result) { result.seconds = max(before.seconds, result.seconds) }
+        if let before, before.matches(result) {
+            result.seconds = max(before.seconds, result.seconds)
+        }
         let text = try LabFolder.encoder.encode(result)
         try AtomicFile.write(to: folder.resultsPath) { try $0.write(text) }
         try writePage(result, folder)

@@ -38,7 +38,7 @@ public final class LabContext {
     /// How every set of training runs was planned, in words.
     private(set) var plans: [String] = []
 
-    init(
+    package init(
         _ options: LabOptions, minutes: Double, folder: LabFolder, data: LabData? = nil,
         shouldStop: @escaping () -> Bool = { false }, report: @escaping (String) -> Void = { _ in }
     ) {

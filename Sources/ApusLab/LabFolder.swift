@@ -6,13 +6,15 @@ import Foundation
 ///     index.html      the page
 ///     results.json    what the page is made of
 ///     jobs/           one file a finished job, by what was asked
-struct LabFolder {
+package struct LabFolder {
     let path: String
+
+    package init(path: String) { self.path = path }
 
     var pagePath: String { path + "/index.html" }
     var resultsPath: String { path + "/results.json" }
 
-    func create() throws {
+    package func create() throws {
         do {
             try FileManager.default.createDirectory(
                 atPath: path + "/jobs", withIntermediateDirectories: true)

@@ -26,7 +26,7 @@ enum LabPage {
         body.append(criteria(result).markup)
         if !findings.remarks.isEmpty { body += findings.remarks.map(Page.paragraph) }
         body.append(Page.heading("What there is to see"))
-        body += findings.figures.map(\.markup)
+        body.append(Figure.grid(findings.figures))
         if !findings.comparison.columns.isEmpty {
             body.append(Page.heading("Beside the paper"))
             body.append(findings.comparison.markup)
@@ -67,7 +67,8 @@ enum LabPage {
         if estimate.isExact { return "exact" }
         let interval = estimate.interval
         guard interval.lowerBound.isFinite else { return "unknown from one seed" }
-        return "\(NumberText.short(interval.lowerBound)) to \(NumberText.short(interval.upperBound))"
+        return
+            "\(NumberText.short(interval.lowerBound)) to \(NumberText.short(interval.upperBound))"
     }
 
     /// All experiments with their verdicts.

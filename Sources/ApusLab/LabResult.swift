@@ -24,7 +24,7 @@ public struct LabResult: Codable, Sendable {
     /// What runs it again.
     public var command: String
 
-    init(
+    package init(
         _ experiment: any Experiment, _ findings: Findings, _ options: LabOptions,
         minutes: Double, plans: [String]
     ) {

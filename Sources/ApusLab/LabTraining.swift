@@ -94,7 +94,7 @@ extension LabContext {
 
     /// About 70 % of the time is for training; a test image costs a third of a training image, and
     /// curves and last tests get what is left.
-    static func plan(
+    package static func plan(
         _ jobs: [TrainingJob], _ secondsPerStep: [String: Double], seeds: Int, seconds: Double,
         points: Int
     ) -> TrainingPlan {

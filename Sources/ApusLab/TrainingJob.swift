@@ -9,16 +9,17 @@ public struct TrainingJob: Hashable, Codable, Sendable {
     public var network: Network
     public var batch = 64
     public var optimizer = OptimizerRecipe.defaultSGD
-    public var learningRate: Float = 0.1
+    public var learningRate: Float
     public var schedule = Schedule.cosine
     /// The share of the steps over which the learning rate first rises.
     public var warmup = 0.05
     public var weightDecay: Float = 1e-4
     public var augmentation: Augmentation?
 
-    public init(_ label: String, _ network: Network) {
+    public init(_ label: String, _ network: Network, learningRate: Float = 0.1) {
         self.label = label
         self.network = network
+        self.learningRate = learningRate
     }
 }
 

@@ -6,11 +6,25 @@ public struct Axis: Hashable, Codable, Sendable {
     public var isLogarithmic: Bool
     /// Whether the axis begins at zero, as lengths of bars must.
     public var includesZero: Bool
+    /// What values are possible at all: intervals are drawn no further.
+    public var possible: ClosedRange<Double>?
 
     public init(_ label: String, isLogarithmic: Bool = false, includesZero: Bool = false) {
         self.label = label
         self.isLogarithmic = isLogarithmic
         self.includesZero = includesZero
+    }
+
+    /// An axis of shares in percent.
+    public static func percent(_ label: String, includesZero: Bool = false) -> Axis {
+        var axis = Axis("\(label), %", includesZero: includesZero)
+        axis.possible = 0...100
+        return axis
+    }
+
+    func clamped(_ value: Double?) -> Double? {
+        guard let value, let possible else { return value }
+        return min(max(value, possible.lowerBound), possible.upperBound)
     }
 }
 

@@ -68,8 +68,9 @@ public struct BarChart: Hashable, Codable, Sendable {
         let width = 560.0
         let height = 330.0
         let legend = Legend(series.enumerated().map { ($1.name, $0, nil) }, width: width)
-        let values = series.flatMap { $0.bars.flatMap { [$0.value, $0.low, $0.high] } }
-            .compactMap(\.self)
+        let values = series.flatMap {
+            $0.bars.flatMap { [$0.value, y.clamped($0.low), y.clamped($0.high)] }
+        }.compactMap(\.self)
         var axis = y
         axis.includesZero = true
         // Long names of many groups stand at a slant.
@@ -100,7 +101,7 @@ public struct BarChart: Hashable, Codable, Sendable {
                             "height": Drawing.text(max(ends[1] - ends[0], 0.5)),
                             "class": "f\(place % 8)",
                         ]))
-                if let low = value.low, let high = value.high, high > low {
+                if let low = y.clamped(value.low), let high = y.clamped(value.high), high > low {
                     let middle = x + bar / 2
                     parts.append(
                         Drawing.line(

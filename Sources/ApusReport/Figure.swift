@@ -18,9 +18,9 @@ public enum Figure: Hashable, Codable, Sendable {
         case .heat(let map):
             Figure.frame(map.title, [map.svg], map.table)
         case .images(let sheet):
-            Figure.frame(sheet.title, [sheet.markup], nil)
+            Figure.frame(sheet.title, [sheet.markup], nil, isWide: true)
         case .networks(let strips):
-            Figure.frame(strips.title, strips.markup, nil)
+            Figure.frame(strips.title, strips.markup, nil, isWide: true)
         case .multiples(let title, let charts):
             Figure.frame(
                 title,
@@ -38,11 +38,18 @@ public enum Figure: Hashable, Codable, Sendable {
                 ],
                 charts.map(\.table).reduce(nil) { all, table in
                     all.map { $0.appending(table) } ?? table
-                })
+                }, isWide: true)
         }
     }
 
-    private static func frame(_ title: String, _ body: [Markup], _ table: DataTable?) -> Markup {
+    /// Figures in two columns where there is room for them.
+    public static func grid(_ figures: [Figure]) -> Markup {
+        .element("div", ["class": "figures"], figures.map(\.markup))
+    }
+
+    private static func frame(
+        _ title: String, _ body: [Markup], _ table: DataTable?, isWide: Bool = false
+    ) -> Markup {
         var parts: [Markup] = [.element("figcaption", text: title)] + body
         if let table {
             parts.append(
@@ -50,7 +57,7 @@ public enum Figure: Hashable, Codable, Sendable {
                     "details", [:],
                     [.element("summary", text: "The numbers"), table.markup]))
         }
-        return .element("figure", [:], parts)
+        return .element("figure", ["class": isWide ? "wide" : "single"], parts)
     }
 }
 

@@ -57,13 +57,18 @@ public struct HeatMap: Hashable, Codable, Sendable {
         let high = known.max() ?? 1
         let left = min(150, 34 + 7 * Double(rows.map(\.count).max() ?? 1))
         let width = 560.0
-        let side = min(52, (width - left - 8) / Double(max(columns.count, 1)))
+        func side(_ right: Double) -> Double {
+            min(52, (width - left - right) / Double(max(columns.count, 1)))
+        }
+        let slants = columns.contains { Drawing.width($0) > side(8) - 4 }
+        // Slanted names lean over the right border.
+        let side = side(slants ? 48 : 8)
         let tall = min(side, 34)
-        let slants = columns.contains { Drawing.width($0) > side - 4 }
         let top = 26 + (slants ? min(90, 7 * Double(columns.map(\.count).max() ?? 1)) : 16)
         let bottom = top + tall * Double(rows.count)
         var parts: [Markup] = [
-            Drawing.label(columnLabel, left + side * Double(columns.count) / 2, 14, anchor: "middle")
+            Drawing.label(
+                columnLabel, left + side * Double(columns.count) / 2, 14, anchor: "middle")
         ]
         parts.append(
             .element(
@@ -105,11 +110,13 @@ public struct HeatMap: Hashable, Codable, Sendable {
             }
         }
         for step in 0..<40 {
-            parts.append(rectangle(left + 5 * Double(step), bottom + 12, 5.2, 10, Double(step) / 39))
+            parts.append(
+                rectangle(left + 5 * Double(step), bottom + 12, 5.2, 10, Double(step) / 39))
         }
         parts.append(Drawing.label(NumberText.short(low), left, bottom + 36, style: "tick"))
         parts.append(
-            Drawing.label(NumberText.short(high), left + 200, bottom + 36, anchor: "end", style: "tick")
+            Drawing.label(
+                NumberText.short(high), left + 200, bottom + 36, anchor: "end", style: "tick")
         )
         parts.append(Drawing.label(label, left + 210, bottom + 22))
         return Drawing.svg(

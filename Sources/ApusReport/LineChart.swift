@@ -86,13 +86,22 @@ public struct LineChart: Hashable, Codable, Sendable {
 
     func svg(size: Size) -> Markup {
         let (width, height) = size.extent
+        let series = series.map { series in
+            var series = series
+            for index in series.points.indices {
+                series.points[index].low = y.clamped(series.points[index].low)
+                series.points[index].high = y.clamped(series.points[index].high)
+            }
+            return series
+        }
         let legend = Legend(
             series.enumerated().map { ($1.name, $1.color ?? $0, $1.dash ?? $0) }, width: width)
         let plot = PlotFrame(
             x: AxisScale(
                 x, series.flatMap { $0.points.map(\.x) }, ticks: size == .wide ? 7 : 5),
             y: AxisScale(
-                y, series.flatMap { $0.points.flatMap { [$0.y, $0.low ?? $0.y, $0.high ?? $0.y] } },
+                y,
+                series.flatMap { $0.points.flatMap { [$0.y, $0.low ?? $0.y, $0.high ?? $0.y] } },
                 ticks: size == .wide ? 6 : 5),
             left: 64, top: legend.height + 12, width: width - 64 - 18,
             height: height - 62 - legend.height)
@@ -142,14 +151,19 @@ public struct LineChart: Hashable, Codable, Sendable {
                     plot.top(point.high), "whisker")
             }
         }
-        let upper = known.map { "\(Drawing.text(plot.left($0.x))) \(Drawing.text(plot.top($0.high)))" }
+        let upper = known.map {
+            "\(Drawing.text(plot.left($0.x))) \(Drawing.text(plot.top($0.high)))"
+        }
         let lower = known.reversed().map {
             "\(Drawing.text(plot.left($0.x))) \(Drawing.text(plot.top($0.low)))"
         }
         return [
             .element(
                 "path",
-                ["d": "M" + (upper + lower).joined(separator: "L") + "Z", "class": "band f\(color)"])
+                [
+                    "d": "M" + (upper + lower).joined(separator: "L") + "Z",
+                    "class": "band f\(color)",
+                ])
         ]
     }
 }

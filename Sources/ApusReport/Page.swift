@@ -46,7 +46,7 @@ public struct Page: Sendable {
         *{box-sizing:border-box}
         body{margin:0;background:var(--paper);color:var(--ink);
         font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
-        main{max-width:1080px;margin:0 auto;padding:16px 20px 60px}
+        main{max-width:1120px;margin:0 auto;padding:16px 20px 60px}
         h1{font-size:1.8rem;line-height:1.2;margin:.6em 0 .4em}
         h2{font-size:1.25rem;margin:2em 0 .5em;border-bottom:1px solid var(--rule)}
         p,ul,pre{max-width:72ch}a{color:var(--c0)}
@@ -54,9 +54,12 @@ public struct Page: Sendable {
         .verdict{display:inline-block;padding:.25em .8em;border-radius:6px;border:2px solid;
         font-weight:700;margin:.3em 0}
         .holds{color:var(--good)}.fails{color:var(--bad)}.undecided{color:var(--open)}
-        figure{margin:1.4em 0;padding:12px;background:var(--box);border-radius:8px;max-width:760px}
+        .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:16px}
+        .wide{grid-column:1/-1}
+        figure{margin:0 0 16px;padding:12px;background:var(--box);border-radius:8px;min-width:0}
+        .figures figure{margin:0}
         figcaption{font-weight:600;margin-bottom:.4em}
-        svg{display:block;width:100%;height:auto}
+        svg{display:block;width:100%;max-width:720px;height:auto}
         .multiples{display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:12px}
         .panel{margin:.3em 0 0;font-size:.9rem;color:var(--soft)}
         .sheet{display:grid;gap:8px}.sheet p{font-size:.78rem;line-height:1.25;margin:.2em 0 0;

@@ -12,6 +12,7 @@ public enum RunPage {
             ("Gradients", "norm of all gradients together", true, { $0.gradientNorm }),
             ("Speed", "images a second", false, { $0.imagesPerSecond }),
         ]
+        var figures: [Figure] = []
         for (title, unit, isLogarithmic, value) in curves {
             var y = Axis(unit, isLogarithmic: isLogarithmic)
             y.includesZero = !isLogarithmic
@@ -20,8 +21,9 @@ public enum RunPage {
                 series: runs.enumerated().flatMap { index, run in
                     series(run, runs.count > 1, index, value)
                 })
-            if !chart.series.isEmpty { body.append(Figure.lines(chart).markup) }
+            if !chart.series.isEmpty { figures.append(.lines(chart)) }
         }
+        body.append(Figure.grid(figures))
         for run in runs { body += try details(run) }
         let names = runs.map(\.name).joined(separator: ", ")
         return Page("\(runs.count == 1 ? "Run" : "Runs") \(names)", body)
@@ -42,7 +44,8 @@ public enum RunPage {
                     run.name, run.recipe.network.name, run.recipe.data, "\(run.recipe.epochs)",
                     "\(run.recipe.batch)", "\(run.recipe.learningRate)",
                     "\(run.metrics.last?.step ?? 0)",
-                    run.metrics.last { $0.phase == .train }.map { NumberText.short($0.loss) } ?? "-",
+                    run.metrics.last { $0.phase == .train }.map { NumberText.short($0.loss) }
+                        ?? "-",
                     percent(tests.map(\.accuracy).max()), percent(tests.last?.accuracy),
                 ]
             })

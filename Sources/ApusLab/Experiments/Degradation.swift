@@ -60,7 +60,7 @@ struct Degradation: Experiment {
                     charts: [("Plain networks", plain), ("Residual networks", residual)].map {
                         name, jobs in
                         LineChart(
-                            name, x: Axis("thousand images seen"), y: Axis("error, %"),
+                            name, x: Axis("thousand images seen"), y: .percent("error"),
                             series: jobs.enumerated().map { index, job in
                                 job.series(color: index, dash: index) {
                                     which ? $0.trainError : $0.testError
@@ -71,7 +71,7 @@ struct Degradation: Experiment {
         findings.figures.append(
             .bars(
                 BarChart(
-                    "Training error at the end", y: Axis("error, %"),
+                    "Training error at the end", y: .percent("error"),
                     groups: depths.map { "\($0) layers" },
                     series: [("plain", plain), ("residual", residual)].map { name, jobs in
                         BarChart.Series(

@@ -78,9 +78,7 @@ struct DenseConnections: Experiment {
             Double(costs[1].parameters) / Double(costs[3].parameters))
         findings.measured["reuse"] = ours.estimate { result in
             let shares = (1...3).map { block in
-                let weights = result.extras["block \(block) layer \(layers)"] ?? []
-                let mean = weights.reduce(0, +) / Double(max(weights.count, 1))
-                return (weights.first ?? .nan) / mean
+                FeatureReuse.inputShare(result.extras["block \(block) layer \(layers)"] ?? [])
             }
             return shares.reduce(0, +) / 3
         }
@@ -92,7 +90,7 @@ struct DenseConnections: Experiment {
             findings.figures.append(
                 .lines(
                     LineChart(
-                        "Test error against \(label)", x: Axis(label), y: Axis("test error, %"),
+                        "Test error against \(label)", x: Axis(label), y: .percent("test error"),
                         series: families.map { name, range in
                             LineChart.Series(
                                 name,
@@ -104,7 +102,8 @@ struct DenseConnections: Experiment {
         }
         findings.figures += (1...3).map { block in
             FeatureReuse.figure(
-                block, (1...layers).map { ours.results[0].extras["block \(block) layer \($0)"] ?? [] })
+                block,
+                (1...layers).map { ours.results[0].extras["block \(block) layer \($0)"] ?? [] })
         }
         let memory = try [false, true].map { recomputes in
             var options = Program.Options(block: Machine.block)
@@ -131,7 +130,9 @@ struct DenseConnections: Experiment {
         // CIFAR-10 with augmentation, of the papers' tables.
         let published = ["", "100 layers: 4.51 with 0.8 M", "", "8.75 with 0.27 M", ""]
         findings.comparison = DataTable(
-            ["network", "parameters", "multiply-adds", "test error here, %", "papers, CIFAR-10, %"],
+            [
+                "network", "parameters", "multiply-adds", "test error, %", "papers, CIFAR-10, %",
+            ],
             trained.indices.map { index in
                 [
                     trained[index].job.label, "\(costs[index].parameters)",

@@ -19,7 +19,8 @@ struct Gradients: Experiment {
     let minutes = 6.0
     let criteria = [
         Criterion(
-            "small", "weights of deviation 0.01: powers of ten the first layer's gradient gains from "
+            "small",
+            "weights of deviation 0.01: powers of ten the first layer's gradient gains from "
                 + "8 to 44 layers", .below(-6)),
         Criterion("large", "the same for weights of deviation 0.3", .above(6)),
         Criterion("he", "the same for He's initialization", .between(-1.5, 1.5)),
@@ -27,7 +28,8 @@ struct Gradients: Experiment {
             "sigmoid", "44 layers of sigmoids: powers of ten from the last to the first layer",
             .below(-6)),
         Criterion(
-            "kept", "deviation 0.01 with batch norm and shortcuts: powers of ten from 8 to 44 layers",
+            "kept",
+            "deviation 0.01 with batch norm and shortcuts: powers of ten from 8 to 44 layers",
             .between(-1.5, 1.5)),
         Criterion(
             "learned", "training error of 20 layers with batch norm and shortcuts", .below(0.5),
@@ -103,10 +105,9 @@ struct Gradients: Experiment {
         ]
         let trained = try lab.train(
             learners.map { name, chain in
-                var job = TrainingJob(
-                    name, chain.network(input: data.input, classes: data.classes))
-                job.learningRate = 0.02
-                return job
+                TrainingJob(
+                    name, chain.network(input: data.input, classes: data.classes),
+                    learningRate: 0.02)
             }, share: 0.8, inspection: "gradient norms"
         ) { moment in
             ["step \(moment.step)": moment.parameters.convolutionGradientNorms()]
@@ -117,7 +118,7 @@ struct Gradients: Experiment {
             .lines(
                 LineChart(
                     "Learning with 20 layers", x: Axis("thousand images seen"),
-                    y: Axis("training error, %", includesZero: true),
+                    y: .percent("training error", includesZero: true),
                     series: trained.enumerated().map { index, job in
                         job.series(color: index, dash: index, \.trainError)
                     })))

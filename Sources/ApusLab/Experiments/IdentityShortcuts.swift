@@ -41,7 +41,7 @@ struct IdentityShortcuts: Experiment {
             .lines(
                 LineChart(
                     "Learning to copy", x: Axis("blocks between input and output"),
-                    y: Axis("error, %", includesZero: true),
+                    y: .percent("error", includesZero: true),
                     series: zip(["without shortcuts", "with shortcuts"], errors).enumerated().map {
                         color, entry in
                         LineChart.Series(
@@ -106,7 +106,7 @@ struct IdentityShortcuts: Experiment {
         findings.figures.append(
             .bars(
                 BarChart(
-                    "Kinds of shortcuts", y: Axis("test error, %"),
+                    "Kinds of shortcuts", y: .percent("test error"),
                     groups: trained.map(\.job.label),
                     series: [
                         BarChart.Series(

@@ -47,7 +47,8 @@ struct Layers: Experiment {
                 ImageSheet(
                     "Filters",
                     try [tile(photo, 0, "the picture")]
-                        + HandMadeFilters.all.enumerated().map { try tile(answers, $0, $1.name) }, side: 150)))
+                        + HandMadeFilters.all.enumerated().map { try tile(answers, $0, $1.name) },
+                    side: 150)))
         let edges = 2
         findings.figures.append(
             .images(

@@ -57,17 +57,16 @@ struct Translation: Experiment {
         let networks = try networks(data)
         let images = min(500, data.test.count)
         let trained = try lab.train(
-            networks.map { name, network in
-                var job = TrainingJob(name, network)
-                job.learningRate = 0.05
-                return job
-            }, on: data, inspection: "shifts \(shifts) on \(images)"
+            networks.map { TrainingJob($0, $1, learningRate: 0.05) }, on: data,
+            inspection: "shifts \(shifts) on \(images)"
         ) { moment in
             guard moment.isLast else { return [:] }
             let evaluator = try Evaluator(
                 moment.job.network, parameters: moment.parameters, batch: 64,
                 configuration: lab.configuration)
-            return try ["accuracy": shifts.map { try movedAccuracy(evaluator, lab, data, $0, images) }]
+            return try [
+                "accuracy": shifts.map { try movedAccuracy(evaluator, lab, data, $0, images) }
+            ]
         }
         func accuracy(_ job: TrainedJob, _ index: Int) -> Estimate {
             job.estimate { $0.extras["accuracy"]?[index] ?? .nan }
@@ -88,7 +87,7 @@ struct Translation: Experiment {
             .lines(
                 LineChart(
                     "Accuracy on images that were moved", x: Axis("pixels to the right"),
-                    y: Axis("accuracy, %", includesZero: true),
+                    y: .percent("accuracy", includesZero: true),
                     series: trained.map { job in
                         LineChart.Series(
                             job.job.label,
