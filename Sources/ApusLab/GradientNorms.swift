@@ -59,17 +59,20 @@ extension LabContext {
         var network: Network
         var data: String
         var images: Int
+        var draws: Int
         var seed: UInt64
     }
 
     /// The norms of the convolutions' gradients for the first images, before any training: one list a
-    /// seed.
+    /// seed. Narrow networks scatter by powers of ten, so a seed draws its weights five times, where
+    /// there is time, and gives the geometric mean.
     func firstGradients(_ network: Network, images: Int = 64) throws -> [[Double]] {
         let data = try self.data()
         let count = min(images, data.train.count)
+        let draws = seconds < 60 ? 1 : 5
         return try seeds.map { seed in
             let request = GradientRequest(
-                network: network, data: data.name, images: count, seed: seed)
+                network: network, data: data.name, images: count, draws: draws, seed: seed)
             return try once("gradients", request) {
                 let batch = try data.batch(data.train, count: count)
                 let parameters = ParameterStore(
@@ -77,10 +80,18 @@ extension LabContext {
                 let session = try Session(
                     network.lossGraph(batch: count), parameters: parameters, differentiate: true,
                     configuration: configuration)
-                session.setInput("images", batch.images.elements)
-                session.setInput("labels", batch.labels.map(Float.init))
-                session.run()
-                return parameters.convolutionGradientNorms()
+                var powers = [Double](
+                    repeating: 0, count: parameters.convolutionGradientNorms().count)
+                for draw in 0..<draws {
+                    parameters.initialize(seed: seed * 1000 + UInt64(draw))
+                    session.setInput("images", batch.images.elements)
+                    session.setInput("labels", batch.labels.map(Float.init))
+                    session.run()
+                    for (layer, norm) in parameters.convolutionGradientNorms().enumerated() {
+                        powers[layer] += power(norm) / Double(draws)
+                    }
+                }
+                return powers.map { pow(10, $0) }
             }
         }
     }

@@ -41,6 +41,31 @@ struct AxisScale {
         value.isFinite && (!axis.isLogarithmic || value > 0)
     }
 
+    /// The text beside a tick: powers of ten are short on a logarithmic axis.
+    func text(_ tick: Double) -> String {
+        guard isLogarithmic, tick >= 1e4 || tick < 0.01 else { return NumberText.short(tick) }
+        let exponent = Int(log10(tick).rounded())
+        return abs(tick / pow(10, Double(exponent)) - 1) < 1e-9
+            ? "1e\(exponent)" : NumberText.short(tick)
+    }
+
+    /// The same axis ending at the values instead of at round numbers.
+    func tight(_ values: [Double]) -> AxisScale {
+        let shown = values.filter { $0.isFinite && (!isLogarithmic || $0 > 0) }
+        guard let first = shown.min(), let last = shown.max(), last > first else { return self }
+        let margin = (last - first) * 1e-9
+        return AxisScale(
+            isLogarithmic: isLogarithmic, low: first, high: last,
+            ticks: ticks.filter { $0 >= first - margin && $0 <= last + margin })
+    }
+
+    private init(isLogarithmic: Bool, low: Double, high: Double, ticks: [Double]) {
+        self.isLogarithmic = isLogarithmic
+        self.low = low
+        self.high = high
+        self.ticks = ticks
+    }
+
     init(_ axis: Axis, _ values: [Double], ticks wanted: Int = 6) {
         isLogarithmic = axis.isLogarithmic
         let shown = values.filter { AxisScale.isShown($0, axis) }

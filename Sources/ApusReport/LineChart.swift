@@ -96,9 +96,9 @@ public struct LineChart: Hashable, Codable, Sendable {
         }
         let legend = Legend(
             series.enumerated().map { ($1.name, $1.color ?? $0, $1.dash ?? $0) }, width: width)
+        let places = series.flatMap { $0.points.map(\.x) }
         let plot = PlotFrame(
-            x: AxisScale(
-                x, series.flatMap { $0.points.map(\.x) }, ticks: size == .wide ? 7 : 5),
+            x: AxisScale(x, places, ticks: size == .wide ? 7 : 5).tight(places),
             y: AxisScale(
                 y,
                 series.flatMap { $0.points.flatMap { [$0.y, $0.low ?? $0.y, $0.high ?? $0.y] } },

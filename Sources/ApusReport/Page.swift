@@ -70,7 +70,7 @@ public struct Page: Sendable {
         table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
         th,td{padding:.25em .7em;border-bottom:1px solid var(--rule);text-align:right}
         th{font-weight:600}th:first-child,td:first-child{text-align:left}
-        pre{background:var(--box);padding:10px 12px;border-radius:6px;overflow-x:auto;font-size:.88rem}
+        pre{background:var(--box);padding:10px 12px;border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.88rem}
         text{fill:var(--ink);font-size:13px;font-family:inherit}
         .tick{fill:var(--soft);font-size:12px}
         .cell{font-size:11px}.dark{fill:#111}.bright{fill:#fff}

@@ -13,12 +13,12 @@ struct PlotFrame {
     /// Grid, ticks and labels of both axes.
     func axes(_ xLabel: String, _ yLabel: String) -> [Markup] {
         var parts = vertical(yLabel)
-        for tick in x.ticks where tick <= x.high * (1 + 1e-9) + 1e-12 {
+        for tick in x.ticks {
             let place = left(tick)
             parts.append(Drawing.line(place, top + height, place, top + height + 4, "axis"))
             parts.append(
                 Drawing.label(
-                    NumberText.short(tick), place, top + height + 18, anchor: "middle",
+                    x.text(tick), place, top + height + 18, anchor: "middle",
                     style: "tick"))
         }
         parts.append(Drawing.line(left, top + height, left + width, top + height, "axis"))
@@ -35,7 +35,7 @@ struct PlotFrame {
             parts.append(Drawing.line(left, place, left + width, place, "grid"))
             parts.append(
                 Drawing.label(
-                    NumberText.short(tick), left - 6, place + 4, anchor: "end", style: "tick"))
+                    y.text(tick), left - 6, place + 4, anchor: "end", style: "tick"))
         }
         let middle = top + height / 2
         parts.append(

@@ -48,7 +48,7 @@ struct Layers: Experiment {
                     "Filters",
                     try [tile(photo, 0, "the picture")]
                         + HandMadeFilters.all.enumerated().map { try tile(answers, $0, $1.name) },
-                    side: 150)))
+                    side: 140)))
         let edges = 2
         findings.figures.append(
             .images(
@@ -57,7 +57,7 @@ struct Layers: Experiment {
                     try ActivationFunction.all.map { function in
                         let maps = try filtered(photo, [Activation(function).layer])
                         return try tile(maps, edges, "\(function)")
-                    }, side: 150)))
+                    }, side: 140)))
         let pools: [(String, Layer)] = [
             ("max pool 2x2", MaxPool(kernel: 2).layer), ("max pool 4x4", MaxPool(kernel: 4).layer),
             ("average pool 2x2", AveragePool(kernel: 2).layer),
@@ -69,7 +69,7 @@ struct Layers: Experiment {
                 ImageSheet(
                     "Pooling of the rectified edges",
                     try pools.map { try tile(filtered(photo, [rectified, $1]), edges, $0) },
-                    side: 150)))
+                    side: 140)))
 
         let values = answers.plane(0, edges)
         findings.measured["kept"] = .exact(
@@ -136,7 +136,7 @@ struct Layers: Experiment {
                             try ImageSheet.Tile(
                                 .gray(weights.plane($0, 0), width: 7, height: 7, symmetric: true),
                                 "filter \($0 + 1)")
-                        }, side: 64)))
+                        }, side: 56)))
         }
         findings.figures.append(.networks(NetworkStrips("The network that learns", [network])))
     }
