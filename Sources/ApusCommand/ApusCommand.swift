@@ -10,8 +10,8 @@ struct ApusCommand: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, ClassifyCommand.self,
-            ModelsCommand.self, DoctorCommand.self, VerifyCommand.self, BenchCommand.self,
-            LabCommand.self, ReportCommand.self,
+            ModelsCommand.self, ScaleCommand.self, DoctorCommand.self, VerifyCommand.self,
+            BenchCommand.self, LabCommand.self, ReportCommand.self,
         ])
 }
 

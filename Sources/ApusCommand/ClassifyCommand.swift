@@ -13,6 +13,7 @@ struct ClassifyCommand: ParsableCommand {
 
             Example: apus classify runs/first shoe.png bag.jpg --top 3
             Example: apus classify runs/first --samples 12 --sheet predictions.png
+            Example: apus classify runs/first shoe.png --explain shoe-map.png
             """)
 
     @OptionGroup var options: ModelOptions
@@ -31,6 +32,8 @@ struct ClassifyCommand: ParsableCommand {
 
     @Option(help: "Write a picture of the images with their labels to this PNG file.")
     var sheet: String?
+
+    @OptionGroup var explanation: ExplainOptions
 
     @Flag(help: "Print one JSON object an image.")
     var json = false
@@ -58,6 +61,8 @@ struct ClassifyCommand: ParsableCommand {
         let count = samples.map { min($0, source?.count ?? 0) } ?? images.count
         let classifier = try Classifier(
             model, batch: min(count, 32), configuration: options.configuration)
+        let explainer = try explanation.explainer(
+            classifier, images: count, configuration: options.configuration)
         var table = Table(
             columns: [("file", .left)] + (source == nil ? [] : [("is", .left)])
                 + (1...min(top, model.classNames.count)).flatMap { _ in
@@ -93,7 +98,8 @@ struct ClassifyCommand: ParsableCommand {
                 guard let image = subject.image, let scores = results.popFirst() else { continue }
                 let best = scores.indices.sorted { scores[$0] > scores[$1] }.prefix(top)
                 if best.first == subject.truth { right += 1 }
-                try report(subject, model, scores, best, &table)
+                let box = try explainer?.explain(image, name: subject.name, label: best.first)
+                try report(subject, model, scores, best, box, &table)
                 if sheet != nil { tiles.append(tile(image, subject, model, scores, best)) }
             }
         }
@@ -111,7 +117,7 @@ struct ClassifyCommand: ParsableCommand {
 
     private func report(
         _ subject: Subject, _ model: TrainedModel, _ scores: [Float], _ best: ArraySlice<Int>,
-        _ table: inout Table
+        _ box: BoundingBox?, _ table: inout Table
     ) throws {
         if json {
             try printJSON(
@@ -119,7 +125,7 @@ struct ClassifyCommand: ParsableCommand {
                     file: subject.name, truth: subject.truth.map { model.classNames[$0] },
                     predictions: best.map {
                         .init(index: $0, label: model.classNames[$0], probability: scores[$0])
-                    }))
+                    }, box: box))
             return
         }
         let truth = subject.truth.map {
@@ -189,5 +195,7 @@ private struct ClassifyLine: Encodable {
     var file: String
     var truth: String?
     var predictions: [Prediction]?
+    /// Of the likeliest class, [left, top, width, height] in pixels of the image.
+    var box: BoundingBox?
     var error: String?
 }

@@ -74,7 +74,10 @@ struct ModelsCommand: ParsableCommand {
                     billions(statistics.multiplyAdds))
             }
         }
-        if !json { table.print() }
+        if !json {
+            table.print()
+            print("\nmultiply-adds are those of convolutions and matrix products")
+        }
     }
 
     private func describe(_ network: Network) throws {
@@ -110,7 +113,7 @@ struct ModelsCommand: ParsableCommand {
         print()
         print(
             "\(network.name), input \(network.input): \(millions(statistics.parameters)) M "
-                + "parameters, \(billions(statistics.multiplyAdds)) G multiply-adds, "
+                + "parameters, \(billions(statistics.multiplyAdds)) G multiply-adds (convolutions and matrix products), "
                 + "\(Readable.bytes(statistics.activationBytes)) of activations an image")
         print(
             "a training step of batch \(batch) takes \(Readable.bytes(step.peakBytes)): "

@@ -15,6 +15,8 @@ struct TrainCommand: ParsableCommand {
             Example: apus train --data photos --side 64 --model resnet18-cifar --augment crop-flip \
             --out runs/photos
             Example: apus train --out runs/first
+            Example: apus train --data photos --side 64 --model resnet18-cifar --from runs/photos \
+            --freeze all-but-head --out runs/tuned
             """)
 
     @Option(
@@ -37,8 +39,15 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "1 for gray, 3 for color. (default: what the images have)")
     var channels: Int?
 
-    @Option(name: .customLong("init"), help: "Start from these weights: a run folder or a file.")
+    @Option(
+        name: [.customLong("from"), .customLong("init")],
+        help: """
+            Start from these weights: a run folder or a file. The classifier is drawn anew where the \
+            classes differ; images are normalized as a run's were.
+            """)
     var initial: String?
+
+    @OptionGroup(title: "Fine-tuning") var fineTuning: FineTuneOptions
 
     @Flag(
         help: """
@@ -68,6 +77,7 @@ struct TrainCommand: ParsableCommand {
         if folder.hasCheckpoint, data == nil, model == nil {
             var saved = try Checkpoint.recipe(of: folder)
             options.apply(to: &saved)
+            fineTuning.apply(to: &saved)
             recipe = saved
             train = try DataSets.open(recipe.data, split: .train)
         } else {
@@ -102,8 +112,16 @@ struct TrainCommand: ParsableCommand {
     ) throws -> Recipe {
         // A name that is not known is said before images are looked at.
         _ = try Models.named(model)
-        let (preprocessing, shape) = try Preprocessing.suggested(
+        var (preprocessing, shape) = try Preprocessing.suggested(
             for: train, name: data, side: side, channels: channels)
+        if let initial, try TrainedModel.describesItself(initial) {
+            // What the weights have learned is in the units of their own images.
+            let own = try TrainedModel(initial).preprocessing
+            if own.channels == preprocessing.channels {
+                preprocessing.mean = own.mean
+                preprocessing.deviation = own.deviation
+            }
+        }
         let network = try Models.named(
             model, input: [shape.channels, shape.height, shape.width],
             classes: train.classNames.count)
@@ -111,6 +129,8 @@ struct TrainCommand: ParsableCommand {
             network: network, data: data, classNames: train.classNames,
             preprocessing: preprocessing, augmentation: nil, threads: Machine.cores)
         options.apply(to: &recipe)
+        fineTuning.apply(to: &recipe)
+        recipe.initial = initial
         return recipe
     }
 }

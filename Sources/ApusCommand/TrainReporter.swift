@@ -76,6 +76,8 @@ final class TrainReporter {
             let rest = left.isEmpty ? "" : "; drawn anew: \(left.joined(separator: ", "))"
             say("starting from the weights of \(initial)\(rest)")
         }
+        let frozen = trainer.frozenCount
+        if frozen > 0 { say("\(Readable.count(frozen)) parameters are frozen") }
     }
 
     func report(_ event: TrainingEvent) {

@@ -2,7 +2,7 @@ import ApusGraph
 import ApusTensor
 
 /// Gives every image inside the graph the blocked layout of the engine's kernels, and inserts a
-/// reorder where an operation cannot read what it is given.
+/// reorder where an operation cannot read what it is given, and where an output is an image.
 ///
 /// Images that the caller fills are plain; the first convolution reads them as they are when they
 /// have few channels. Weights, their gradients and all features are plain.
@@ -45,6 +45,12 @@ public struct LayoutAssignment {
                     result.shape(output).rank == 4 && !plain ? layout : .plain
             }
             result.nodes.append(node)
+        }
+        for (name, value) in result.outputs.sorted(by: { $0.value < $1.value })
+        where result.layout(value) != .plain {
+            let plain = try result.append(.reorder(.plain), [value], path: name)[0]
+            result.types[plain.index] = result.type(value)
+            result.outputs[name] = plain
         }
         for parameter in result.parameters {
             guard let gradient = result.gradients[parameter.name],

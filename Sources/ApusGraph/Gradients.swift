@@ -1,19 +1,24 @@
 import ApusTensor
 
 extension Graph {
-    /// Adds the nodes that compute the gradient of the output `loss` for every parameter.
+    /// Adds the nodes that compute the gradient of the output `loss` for every parameter that is not
+    /// frozen.
     ///
     /// Nodes are visited in reverse; contributions to a value read several times are added. Values
-    /// that no parameter influences get no gradient nodes.
+    /// that no such parameter influences get no gradient nodes.
     public func differentiated(loss name: String = "loss") throws(GraphError) -> Graph {
         guard let loss = outputs[name], shape(loss) == [1] else {
             throw GraphError(
                 path: name, problem: "is not a scalar output to differentiate", shapes: [])
         }
-        var pass = GradientPass(graph: self)
+        let trained = parameters.filter { !$0.isFrozen }
+        guard !trained.isEmpty else {
+            throw GraphError(path: "", problem: "has no parameter to train", shapes: [])
+        }
+        var pass = GradientPass(graph: self, by: trained.map(\.value))
         pass.gradients[loss] = pass.graph.appendSource(.constant(1), [1], path: name)
         for node in nodes.reversed() { try pass.visit(node) }
-        for parameter in parameters {
+        for parameter in trained {
             guard let gradient = pass.gradients[parameter.value] else {
                 throw GraphError(
                     path: parameter.name, problem: "the loss does not depend on this parameter",
@@ -23,18 +28,47 @@ extension Graph {
         }
         return pass.graph
     }
+
+    /// Adds an input `seed` of the shape of the output called `name` and, as outputs `gradient PATH`,
+    /// the gradients of the sum of seed times output for the outputs called `paths`.
+    public func backpropagated(
+        from name: String = "logits", to paths: [String]
+    ) throws(GraphError) -> Graph {
+        var values: [ValueID] = []
+        for path in [name] + paths {
+            guard let value = outputs[path] else {
+                throw GraphError(path: path, problem: "is not an output of the graph", shapes: [])
+            }
+            values.append(value)
+        }
+        let output = values.removeFirst()
+        var pass = GradientPass(graph: self, by: values)
+        let seed = pass.graph.appendSource(.input, shape(output), path: "seed")
+        pass.graph.inputs["seed"] = seed
+        pass.gradients[output] = seed
+        for node in nodes.reversed() { try pass.visit(node) }
+        for (path, value) in zip(paths, values) {
+            guard let gradient = pass.gradients[value] else {
+                throw GraphError(
+                    path: path, problem: "the output '\(name)' does not depend on this layer",
+                    shapes: [shape(value)])
+            }
+            pass.graph.outputs["gradient " + path] = gradient
+        }
+        return pass.graph
+    }
 }
 
 private struct GradientPass {
     var graph: Graph
     /// The gradient of the loss by value.
     var gradients: [ValueID: ValueID] = [:]
-    /// Values that a parameter influences.
+    /// Values that one of those differentiated by influences.
     let active: Set<ValueID>
 
-    init(graph: Graph) {
+    init(graph: Graph, by values: [ValueID]) {
         self.graph = graph
-        var active = Set(graph.parameters.map(\.value))
+        var active = Set(values)
         for node in graph.nodes where node.inputs.contains(where: active.contains) {
             active.formUnion(node.outputs)
         }

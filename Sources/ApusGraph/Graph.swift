@@ -28,6 +28,8 @@ public struct ParameterInfo: Hashable, Sendable {
     public let fans: Fans
     public let role: Role
     public let value: ValueID
+    /// Used, not trained: there is no gradient for it.
+    public let isFrozen: Bool
 }
 
 /// A tensor that is kept between steps but not trained: running statistics.

@@ -8,8 +8,16 @@ public struct GraphBuilder: Sendable {
 
     public private(set) var graph = Graph()
     public let mode: Mode
+    /// Names of parameters that are not trained. A normalization whose scale is among them uses its
+    /// running statistics in training, too, and leaves them as they are.
+    public let frozen: Set<String>
+    /// What every layer made, by its path; a container's children that share its path come first.
+    public internal(set) var layers: [String: ValueID] = [:]
 
-    public init(mode: Mode) { self.mode = mode }
+    public init(mode: Mode, frozen: Set<String> = []) {
+        self.mode = mode
+        self.frozen = frozen
+    }
 
     public func shape(_ value: ValueID) -> Shape { graph.shape(value) }
 
@@ -30,7 +38,7 @@ public struct GraphBuilder: Sendable {
         graph.parameters.append(
             ParameterInfo(
                 name: name, shape: shape, initializer: initializer, fans: fans ?? Fans(shape),
-                role: role, value: value))
+                role: role, value: value, isFrozen: frozen.contains(name)))
         return value
     }
 
@@ -107,7 +115,8 @@ public struct GraphBuilder: Sendable {
         return try single(.convolution(window, groups: groups), inputs, path)
     }
 
-    /// Training mode normalizes with the batch's statistics and updates the running ones.
+    /// Training mode normalizes with the batch's statistics and updates the running ones, unless the
+    /// layer is frozen.
     public mutating func batchNorm(
         _ x: ValueID, _ layer: BatchNorm, path: String
     ) throws(GraphError) -> ValueID {
@@ -118,7 +127,7 @@ public struct GraphBuilder: Sendable {
         let mean = try buffer(path + ".running_mean", channels, initialValue: 0)
         let variance = try buffer(path + ".running_var", channels, initialValue: 1)
         let attributes = Normalization(epsilon: layer.epsilon)
-        guard mode == .training else {
+        guard mode == .training, !frozen.contains(path + ".weight") else {
             return try single(.normalize(attributes), [x, gamma, beta, mean, variance], path)
         }
         let count = input[0] * input[2] * input[3]

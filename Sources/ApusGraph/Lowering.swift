@@ -6,6 +6,14 @@ extension GraphBuilder {
     public mutating func append(
         _ layer: Layer, to x: ValueID, path: String
     ) throws(GraphError) -> ValueID {
+        let value = try lower(layer, x, path)
+        layers[path] = value
+        return value
+    }
+
+    private mutating func lower(
+        _ layer: Layer, _ x: ValueID, _ path: String
+    ) throws(GraphError) -> ValueID {
         switch layer {
         case .convolution(let layer):
             return try convolution(x, layer, path: path)
@@ -64,7 +72,7 @@ extension GraphBuilder {
             var branches: [ValueID] = []
             for (index, branch) in layer.branches.enumerated() {
                 branches.append(
-                    try append(branch, to: x, path: join(path, branch.name ?? "\(index)")))
+                    try append(branch, to: x, path: branch.path(at: index, in: path)))
             }
             return try append(.concatenate, branches, path: path)[0]
         case .scale(let scale):
@@ -79,14 +87,9 @@ extension GraphBuilder {
     ) throws(GraphError) -> ValueID {
         var value = x
         for (index, layer) in layers.enumerated() {
-            let name = layer.name ?? "\(firstIndex + index)"
-            value = try append(layer, to: value, path: join(path, name))
+            value = try append(layer, to: value, path: layer.path(at: firstIndex + index, in: path))
         }
         return value
-    }
-
-    private func join(_ path: String, _ name: String) -> String {
-        path.isEmpty || name.isEmpty ? path + name : path + "." + name
     }
 
     private func requireRate(_ rate: Float, _ path: String) throws(GraphError) {
@@ -94,5 +97,13 @@ extension GraphBuilder {
             throw GraphError(
                 path: path, problem: "a drop rate of \(rate) is not in 0..<1", shapes: [])
         }
+    }
+}
+
+extension Layer {
+    /// The path of the layer as the child number `index` of the container at `parent`.
+    package func path(at index: Int, in parent: String) -> String {
+        let own = name ?? "\(index)"
+        return parent.isEmpty || own.isEmpty ? parent + own : parent + "." + own
     }
 }

@@ -22,14 +22,17 @@ public struct Network: Hashable, Codable, Sendable {
     }
 
     /// The graph of a training step without gradients: `images` and `labels` to `logits` and `loss`.
-    public func lossGraph(batch: Int, smoothing: Float = 0) throws(GraphError) -> Graph {
-        var builder = GraphBuilder(mode: .training)
+    /// The parameters called `frozen` are not trained; see `GraphBuilder.frozen`.
+    public func lossGraph(
+        batch: Int, smoothing: Float = 0, frozen: Set<String> = []
+    ) throws(GraphError) -> Graph {
+        var builder = GraphBuilder(mode: .training, frozen: frozen)
         let logits = try lower(into: &builder, batch: batch)
         _ = try builder.crossEntropy(logits, smoothing: smoothing)
         return builder.graph
     }
 
-    private func lower(
+    func lower(
         into builder: inout GraphBuilder, batch: Int
     ) throws(GraphError) -> ValueID {
         guard input.rank == 3, batch >= 1, input.count > 0 else {

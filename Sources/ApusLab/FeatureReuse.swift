@@ -39,7 +39,7 @@ enum FeatureReuse {
     /// A block's weights by source, one list a layer, as the paper's figure 5 shows them.
     static func figure(_ block: Int, _ weights: [[Double]]) -> Figure {
         .heat(
-            HeatMap(
+            HeatChart(
                 "Block \(block): mean size of weights by source (first seed)",
                 label: "mean |weight|",
                 rows: ("read from", ["input"] + (1..<weights.count).map { "layer \($0)" }),

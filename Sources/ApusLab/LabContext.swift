@@ -68,7 +68,7 @@ public final class LabContext {
 
     /// A residual network, or the plain one of the same layers where residuals are sabotaged.
     public func residual(_ network: Network) -> Network {
-        options.sabotage ? PlainNet.without(network.name, network) : network
+        options.sabotage ? PlainNet.without(network) : network
     }
 
     /// The result of a job that takes a while: looked up if it was made before. `request` says

@@ -1,10 +1,12 @@
 import ApusData
+import ApusGraph
+import ApusModels
 import ApusTensor
 import ApusTraining
 
 /// The images experiments learn from and are tested on.
 public struct LabData: Sendable {
-    public private(set) var name: String
+    public let name: String
     public let train: any ImageSource
     public let test: any ImageSource
     public private(set) var preprocessing: Preprocessing
@@ -36,14 +38,21 @@ public struct LabData: Sendable {
         try LabData(name, train: change(train), test: change(test))
     }
 
-    /// The same images at half their height and width: a quarter of the work.
-    public func halved() -> LabData {
-        var half = self
-        half.input = [input[0], max(1, input[1] / 2), max(1, input[2] / 2)]
-        half.preprocessing.resize = .exact(
-            ImageSize(height: half.input[1], width: half.input[2]))
-        half.name += ", half size"
-        return half
+    /// The same images resized to what a network takes.
+    func fitted(to input: Shape) -> LabData {
+        if input == self.input { return self }
+        var fitted = self
+        fitted.input = input
+        fitted.preprocessing.resize = .exact(ImageSize(height: input[1], width: input[2]))
+        fitted.preprocessing.crop = nil
+        return fitted
+    }
+
+    /// The network called `name`, as `Models.named` knows it, for these images. With `scale`, images are
+    /// resized for it: half their size is a quarter of the work.
+    func network(_ name: String, scale: Double = 1) throws -> Network {
+        let sides = input.dimensions.dropFirst().map { max(1, Int(Double($0) * scale)) }
+        return try Models.named(name, input: Shape([input[0]] + sides), classes: classes)
     }
 
     /// Images and labels of a source as one batch: the first `count` or fewer.

@@ -16,7 +16,7 @@ public struct TrainingMoment {
     public var isLast: Bool { step == steps }
 }
 
-/// Trains one job's network, once for every seed that asks: the compiled session is shared.
+/// Trains one job's network, on images resized to what it takes, once for every seed that asks: the compiled session is shared.
 final class LabTrainer {
     let job: TrainingJob
     private let data: LabData
@@ -26,7 +26,7 @@ final class LabTrainer {
 
     init(_ job: TrainingJob, _ data: LabData, _ configuration: Session.Configuration) throws {
         self.job = job
-        self.data = data
+        self.data = data.fitted(to: job.network.input)
         guard data.train.count >= job.batch else {
             throw LabError(
                 "\(data.name) has \(data.train.count) training images, less than a batch of "

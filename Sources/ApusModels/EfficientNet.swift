@@ -6,53 +6,60 @@ import ApusTensor
 /// torchvision's parameter names.
 public enum EfficientNet {
     /// The stages of the baseline, B0 (the paper's table 1): how far blocks expand their channels, the
-    /// depthwise kernel, the stride of the first block, channels in and out, and the number of blocks.
+    /// depthwise kernel, the stride of the first block, output channels, and the number of blocks.
     public static let stages:
-        [(expansion: Int, kernel: Int, stride: Int, input: Int, output: Int, layers: Int)] = [
-            (1, 3, 1, 32, 16, 1),
-            (6, 3, 2, 16, 24, 2),
-            (6, 5, 2, 24, 40, 2),
-            (6, 3, 2, 40, 80, 3),
-            (6, 5, 1, 80, 112, 3),
-            (6, 5, 2, 112, 192, 4),
-            (6, 3, 1, 192, 320, 1),
+        [(expansion: Int, kernel: Int, stride: Int, output: Int, layers: Int)] = [
+            (1, 3, 1, 16, 1),
+            (6, 3, 2, 24, 2),
+            (6, 5, 2, 40, 2),
+            (6, 3, 2, 80, 3),
+            (6, 5, 1, 112, 3),
+            (6, 5, 2, 192, 4),
+            (6, 3, 1, 320, 1),
         ]
+    /// The 3x3 convolution before them, at stride 2, and the 1x1 convolution behind.
+    static let stemChannels = 32
+    static let headChannels = 1280
 
-    /// The network of `variant`. Images of 224 pixels leave the stages at 112, 56, 28, 14, 14, 7 and 7;
+    /// The network of `variant`, whose own stages can be replaced by scaled ones. Images of 224 pixels leave the stages at 112, 56, 28, 14, 14, 7 and 7;
     /// with the small stem the first two strides are 1, so that images of 32 leave them at 32, 32, 16,
     /// 8, 8, 4 and 4.
     public static func network(
-        _ name: String, _ variant: Variant, stem: ResNet.Stem = .imageNet, input: Shape? = nil,
-        classes: Int = 1000
+        _ name: String, _ variant: Variant, stages: [Stage]? = nil,
+        stem: ResNet.Stem = .imageNet, input: Shape? = nil, classes: Int = 1000
     ) -> Network {
+        let scaled = stages ?? variant.stages
+        precondition(scaled.count == Self.stages.count + 2, "a stem, seven stages and a head")
         let blocks = MobileBlock(variant)
         let side = stem == .small ? 32 : variant.side
-        let total = stages.indices.map(variant.layers).reduce(0, +)
+        let total = scaled.dropFirst().dropLast().map(\.depth).reduce(0, +)
         var index = 0
+        var channels = scaled[0].width
         var body: [Layer] = []
-        for (number, stage) in stages.enumerated() {
-            let output = variant.channels(stage.output)
+        for (number, stage) in Self.stages.enumerated() {
+            let output = scaled[number + 1].width
             var layers: [Layer] = []
-            for position in 0..<variant.layers(stage: number) {
+            for position in 0..<scaled[number + 1].depth {
                 let isFirst = position == 0
                 let isStrided = isFirst && !(stem == .small && number == 1)
                 layers.append(
                     blocks.layer(
                         expansion: stage.expansion, kernel: stage.kernel,
                         stride: isStrided ? stage.stride : 1,
-                        input: isFirst ? variant.channels(stage.input) : output, output: output,
+                        input: isFirst ? channels : output, output: output,
                         dropRate: variant.stochasticDepth * Float(index) / Float(total)))
                 index += 1
             }
+            channels = output
             body.append(Sequence { layers }.layer)
         }
         // All names below come from positions, as in torchvision.
         return Network(name, input: input ?? [3, side, side]) {
             Sequence("features") {
                 blocks.convolution(
-                    variant.stemChannels, kernel: 3, stride: stem == .small ? 1 : 2)
+                    scaled[0].width, kernel: 3, stride: stem == .small ? 1 : 2)
                 body
-                blocks.convolution(variant.headChannels, kernel: 1)
+                blocks.convolution(scaled[scaled.count - 1].width, kernel: 1)
             }
             GlobalAveragePool()
             Flatten()
@@ -117,6 +124,23 @@ private struct MobileBlock {
             Activation(variant.activation)
             Convolution("fc2", channels, kernel: 1, bias: true)
             Activation(.sigmoid)
+        }
+    }
+}
+
+extension ScalableModel {
+    /// A variant, from which larger ones follow: scaled by (1.2, 1.1, 1.15)^phi B0 comes close to the
+    /// published B1 to B7, whose factors were rounded and whose sides were chosen by hand. Dropout and
+    /// stochastic depth stay the variant's.
+    static func efficientNet(
+        _ name: String, _ variant: EfficientNet.Variant, stem: ResNet.Stem
+    ) -> ScalableModel {
+        ScalableModel(
+            name, stages: variant.stages,
+            input: stem == .small ? stem.input : [3, variant.side, variant.side],
+            classes: stem.classes
+        ) {
+            EfficientNet.network($0, variant, stages: $1, stem: stem, input: $2, classes: $3)
         }
     }
 }

@@ -34,32 +34,19 @@ extension EfficientNet {
             self.dropout = dropout
         }
 
-        /// `base` channels scaled.
-        public func channels(_ base: Int) -> Int { EfficientNet.channels(base, width: width) }
-
-        /// Blocks of a stage, rounded up.
-        public func layers(stage: Int) -> Int {
-            let base = stages[stage].layers
-            let isEnd = stage == 0 || stage == stages.count - 1
-            return isEnd && !scalesEnds ? base : Int((depth * Double(base)).rounded(.up))
+        /// The stem, the seven stages of blocks and the head of the baseline, scaled.
+        public var stages: [Stage] {
+            let rows = EfficientNet.stages
+            let blocks = rows.enumerated().map { index, row in
+                let isEnd = index == 0 || index == rows.count - 1
+                return Stage(row.layers, row.output, fixedDepth: isEnd && !scalesEnds)
+            }
+            let base =
+                [.single(EfficientNet.stemChannels, fixedWidth: !scalesEnds)] + blocks
+                + [.single(EfficientNet.headChannels, fixedWidth: !scalesEnds)]
+            let factors = ScaleFactors(depth: depth, width: width)
+            return base.map { $0.scaled(factors, divisor: 8) }
         }
-
-        var stemChannels: Int {
-            scalesEnds ? channels(stages[0].input) : stages[0].input
-        }
-
-        /// Four times the last stage's.
-        var headChannels: Int {
-            let last = stages[stages.count - 1].output
-            return 4 * (scalesEnds ? channels(last) : last)
-        }
-    }
-
-    /// `base * width` rounded to the nearest multiple of 8, never below 90 % of it.
-    public static func channels(_ base: Int, width: Double) -> Int {
-        let exact = Double(base) * width
-        let rounded = max(8, Int(exact + 4) / 8 * 8)
-        return Double(rounded) < 0.9 * exact ? rounded + 8 : rounded
     }
 
     /// B0 to B7 as torchvision has them, and the Lite networks for devices without fast

@@ -30,7 +30,14 @@ public enum Models {
         + ["efficientnet-b0-cifar"]
 
     /// The network called `name` for images of shape `input` [channels, height, width] (nil: the
-    /// usual one) and `classes` (nil: the usual number).
+    /// usual one) and `classes` (nil: the usual number). Throws `UnknownModel`.
+    public static func named(
+        _ name: String, input: Shape? = nil, classes: Int? = nil
+    ) throws -> Network {
+        try scalable(name).network(input: input, classes: classes)
+    }
+
+    /// The stages of the network called `name`, which it is made of and can be scaled by.
     ///
     /// `-cifar` means a network for small images: a family of the papers, or for the published networks
     /// the ImageNet network with a 3x3 stem and less striding before the first blocks. The families are
@@ -38,68 +45,56 @@ public enum Models {
     /// `densenet-bcL-cifar`, with bottlenecks and compression, of depth 6n + 4, with growth rate 12 or
     /// the one of `-kK` before `-cifar`. Underscores, as in torchvision's names, are read as hyphens.
     /// Throws `UnknownModel`.
-    public static func named(
-        _ name: String, input: Shape? = nil, classes: Int? = nil
-    ) throws -> Network {
-        let spelled = name
-        let name = String(name.map { $0 == "_" ? "-" : $0 })
+    public static func scalable(_ spelled: String) throws -> ScalableModel {
+        let name = String(spelled.map { $0 == "_" ? "-" : $0 })
         let small = name.hasSuffix("-cifar")
         let stem = ResNet.Stem(small: small)
-        let base = small ? String(name.dropLast("-cifar".count)) : name
-        let classes = classes ?? (small ? 10 : 1000)
-        if let variant = EfficientNet.published.first(where: { base == "efficientnet-\($0.name)" })
-        {
-            return EfficientNet.network(name, variant, stem: stem, input: input, classes: classes)
-        }
-        let input = input ?? (small ? [3, 32, 32] : [3, 224, 224])
-        if base.hasPrefix("densenet"),
-            let network = denseNet(name, base, stem: stem, input: input, classes: classes)
-        {
-            return network
-        }
-        if base.hasPrefix("resnet"), let depth = Int(base.dropFirst(6)),
-            let row = ResNet.published.first(where: { $0.depth == depth })
-        {
-            return ResNet.imageNet(
-                name, block: row.block, stages: row.stages, stem: stem, input: input,
-                classes: classes)
-        }
-        if base.hasPrefix("plain"), let depth = Int(base.dropFirst(5)), [18, 34].contains(depth),
-            let row = ResNet.published.first(where: { $0.depth == depth })
-        {
-            return PlainNet.imageNet(
-                name, stages: row.stages, stem: stem, input: input, classes: classes)
-        }
-        if small {
-            let optionB = base.hasSuffix("-b")
-            let family = optionB ? String(base.dropLast(2)) : base
-            if family.hasPrefix("resnet"), let depth = Int(family.dropFirst(6)),
-                ResNet.isCIFARDepth(depth)
-            {
-                return ResNet.cifar(
-                    depth: depth, shortcut: optionB ? .projection : .padding, input: input,
-                    classes: classes)
-            }
-            if family.hasPrefix("plain"), !optionB, let depth = Int(family.dropFirst(5)),
-                ResNet.isCIFARDepth(depth)
-            {
-                return PlainNet.cifar(depth: depth, input: input, classes: classes)
-            }
+        let base = small ? name.dropLast("-cifar".count) : name[...]
+        let families = [residual, plain, dense, efficient]
+        for family in families {
+            if let model = family(name, base, stem) { return model }
         }
         let nearest = names.min { editDistance(name, $0) < editDistance(name, $1) }
         throw UnknownModel(name: spelled, suggestion: nearest ?? "resnet18")
     }
 
+    /// `resnet50`, or of the CIFAR family `resnet20`, `resnet20-b` and `resnet20-c`.
+    private static func residual(
+        _ name: String, _ base: Substring, _ stem: ResNet.Stem
+    ) -> ScalableModel? {
+        guard var rest = base.removing("resnet") else { return nil }
+        if let row = ResNet.published.first(where: { rest == "\($0.depth)" }) {
+            return .resNet(name, row.block, row.blocks, stem: stem)
+        }
+        let shortcuts: [Substring: ResNet.Shortcut] = ["-b": .projection, "-c": .projections]
+        let shortcut = shortcuts[rest.suffix(2)]
+        if shortcut != nil { rest = rest.dropLast(2) }
+        guard stem == .small, let depth = Int(rest), ResNet.isCIFARDepth(depth) else { return nil }
+        return .cifarResNet(name, depth: depth, shortcut ?? .padding)
+    }
+
+    /// `plain18`, `plain34`, or of the CIFAR family `plain20`.
+    private static func plain(
+        _ name: String, _ base: Substring, _ stem: ResNet.Stem
+    ) -> ScalableModel? {
+        guard let depth = base.removing("plain").flatMap({ Int($0) }) else { return nil }
+        if [18, 34].contains(depth),
+            let row = ResNet.published.first(where: { $0.depth == depth })
+        {
+            return .plainNet(name, row.blocks, stem: stem)
+        }
+        guard stem == .small, ResNet.isCIFARDepth(depth) else { return nil }
+        return .cifarPlainNet(name, depth: depth)
+    }
+
     /// `densenet121`, or of the CIFAR family `densenet40`, `densenet-bc100`, `densenet-bc190-k40`.
-    private static func denseNet(
-        _ name: String, _ base: String, stem: ResNet.Stem, input: Shape, classes: Int
-    ) -> Network? {
-        var rest = base.dropFirst("densenet".count)
+    private static func dense(
+        _ name: String, _ base: Substring, _ stem: ResNet.Stem
+    ) -> ScalableModel? {
+        guard var rest = base.removing("densenet") else { return nil }
         if let row = DenseNet.published.first(where: { rest == "\($0.depth)" }) {
-            return DenseNet.imageNet(
-                name, channels: row.channels, blocks: row.blocks,
-                rules: DenseNet.Rules(growth: row.growth), stem: stem, input: input,
-                classes: classes)
+            return .denseNet(
+                name, channels: row.channels, growth: row.growth, blocks: row.blocks, stem: stem)
         }
         let bottleneck = rest.hasPrefix("-bc")
         if bottleneck { rest = rest.dropFirst(3) }
@@ -108,9 +103,17 @@ public enum Models {
             let growth = parts.count == 2 ? Int(parts[1]) : 12, (1...256).contains(growth),
             DenseNet.isCIFARDepth(depth, bottleneck: bottleneck)
         else { return nil }
-        let rules = DenseNet.Rules(
-            growth: growth, bottleneck: bottleneck, compression: bottleneck ? 0.5 : 1)
-        return DenseNet.cifar(name, depth: depth, rules: rules, input: input, classes: classes)
+        return .cifarDenseNet(name, depth: depth, growth: growth, bottleneck: bottleneck)
+    }
+
+    /// `efficientnet-b0`, `efficientnet-lite4`.
+    private static func efficient(
+        _ name: String, _ base: Substring, _ stem: ResNet.Stem
+    ) -> ScalableModel? {
+        guard let rest = base.removing("efficientnet-"),
+            let variant = EfficientNet.published.first(where: { rest == $0.name })
+        else { return nil }
+        return .efficientNet(name, variant, stem: stem)
     }
 
     /// Insertions, deletions and replacements that turn one name into the other (Levenshtein).
@@ -130,6 +133,9 @@ public enum Models {
     }
 }
 
-extension ResNet.Stem {
-    fileprivate init(small: Bool) { self = small ? .small : .imageNet }
+extension Substring {
+    /// What follows `prefix`; nil where it does not stand at the beginning.
+    fileprivate func removing(_ prefix: String) -> Substring? {
+        hasPrefix(prefix) ? dropFirst(prefix.count) : nil
+    }
 }

@@ -3,27 +3,28 @@ import ApusTensor
 
 /// The plain counterparts of residual networks (He et al. 2015): the same layers without shortcuts.
 public enum PlainNet {
-    /// The CIFAR family: depth 6n + 2, three stages of 2n convolutions with 16, 32 and 64 channels.
+    /// The CIFAR family: a stem and three stages of pairs of convolutions.
     public static func cifar(
-        depth: Int, input: Shape = [3, 32, 32], classes: Int = 10
+        _ name: String, stages: [Stage], input: Shape = [3, 32, 32], classes: Int = 10
     ) -> Network {
-        let residual = ResNet.cifar(depth: depth, input: input, classes: classes)
-        return without("plain\(depth)-cifar", residual)
+        without(ResNet.cifar(name, stages: stages, input: input, classes: classes))
     }
 
     /// The plain networks of 18 and 34 layers that the paper compares with on ImageNet.
     public static func imageNet(
-        _ name: String, stages: [Int], stem: ResNet.Stem = .imageNet,
+        _ name: String, stages: [Stage], stem: ResNet.Stem = .imageNet,
         input: Shape = [3, 224, 224], classes: Int = 1000
     ) -> Network {
-        let residual = ResNet.imageNet(
-            name, block: .basic, stages: stages, stem: stem, input: input, classes: classes)
-        return without(name, residual)
+        without(
+            ResNet.imageNet(
+                name, block: .basic, stages: stages, stem: stem, input: input, classes: classes))
     }
 
     /// A network without its shortcuts: every residual is replaced by its body.
-    package static func without(_ name: String, _ network: Network) -> Network {
-        Network(name, input: network.input) { network.layers.flatMap(removingShortcuts) }
+    package static func without(_ network: Network) -> Network {
+        Network(network.name, input: network.input) {
+            network.layers.flatMap(removingShortcuts)
+        }
     }
 
     /// Replaces every residual by its body.
@@ -36,6 +37,24 @@ public enum PlainNet {
             return residual.body
         default:
             return [layer]
+        }
+    }
+}
+
+extension ScalableModel {
+    static func plainNet(_ name: String, _ blocks: [Int], stem: ResNet.Stem) -> ScalableModel {
+        ScalableModel(
+            name, stages: ResNet.stages(blocks), input: stem.input, classes: stem.classes
+        ) {
+            PlainNet.imageNet($0, stages: $1, stem: stem, input: $2, classes: $3)
+        }
+    }
+
+    static func cifarPlainNet(_ name: String, depth: Int) -> ScalableModel {
+        ScalableModel(
+            name, stages: ResNet.cifarStages(depth: depth), input: [3, 32, 32], classes: 10
+        ) {
+            PlainNet.cifar($0, stages: $1, input: $2, classes: $3)
         }
     }
 }

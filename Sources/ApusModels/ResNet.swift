@@ -6,7 +6,12 @@ import ApusTensor
 public enum ResNet {
     /// The two kinds of residual block: two 3x3 convolutions, or 1x1, 3x3 and 1x1 at a quarter of
     /// the width.
-    public enum Block: String, Hashable, Sendable { case basic, bottleneck }
+    public enum Block: String, Hashable, Sendable {
+        case basic, bottleneck
+
+        /// Output channels as a multiple of the stage's width.
+        var expansion: Int { self == .basic ? 1 : 4 }
+    }
 
     /// What comes before the first block.
     public enum Stem: String, Hashable, Sendable {
@@ -27,7 +32,7 @@ public enum ResNet {
     }
 
     /// The five networks of the paper's table 1: blocks a stage.
-    public static let published: [(depth: Int, block: Block, stages: [Int])] = [
+    public static let published: [(depth: Int, block: Block, blocks: [Int])] = [
         (18, .basic, [2, 2, 2, 2]),
         (34, .basic, [3, 4, 6, 3]),
         (50, .bottleneck, [3, 4, 6, 3]),
@@ -35,79 +40,15 @@ public enum ResNet {
         (152, .bottleneck, [3, 8, 36, 3]),
     ]
 
-    /// A network of four stages with 64, 128, 256 and 512 channels (four times that after
-    /// bottlenecks), as torchvision builds it: a bottleneck strides in its 3x3 convolution.
-    public static func imageNet(
-        _ name: String, block: Block, stages: [Int], stem: Stem = .imageNet,
-        input: Shape = [3, 224, 224], classes: Int = 1000
-    ) -> Network {
-        Network(name, input: input) {
-            switch stem {
-            case .imageNet:
-                Convolution("conv1", 64, kernel: 7, stride: 2)
-                BatchNorm("bn1")
-                Activation(.relu)
-                MaxPool(kernel: 3, stride: 2, padding: .explicit(1))
-            case .small:
-                Convolution("conv1", 64, kernel: 3)
-                BatchNorm("bn1")
-                Activation(.relu)
-            }
-            for (stage, count) in stages.enumerated() {
-                let width = 64 << stage
-                Sequence("layer\(stage + 1)") {
-                    for index in 0..<count {
-                        let stride = stage > 0 && index == 0 ? 2 : 1
-                        switch block {
-                        case .basic:
-                            basicBlock(
-                                "\(index)", width: width, stride: stride,
-                                projects: stride > 1)
-                        case .bottleneck:
-                            bottleneckBlock(
-                                "\(index)", width: width, stride: stride, projects: index == 0)
-                        }
-                    }
-                }
-            }
-            GlobalAveragePool()
-            Flatten()
-            Dense("fc", classes)
-        }
+    /// The stem of table 1 and its four stages of 64 to 512 channels, with so many blocks.
+    public static func stages(_ blocks: [Int]) -> [Stage] {
+        [.single(64)] + zip(blocks, [64, 128, 256, 512]).map { Stage($0, $1) }
     }
 
-    /// The CIFAR family of section 4.2: depth 6n + 2, three stages of n basic blocks with 16, 32 and
-    /// 64 channels.
-    public static func cifar(
-        depth: Int, shortcut: Shortcut = .padding, input: Shape = [3, 32, 32], classes: Int = 10
-    ) -> Network {
+    /// The stem of section 4.2 and its three stages of n blocks with 16, 32 and 64 channels.
+    public static func cifarStages(depth: Int) -> [Stage] {
         precondition(isCIFARDepth(depth), "the depth must be 6n + 2, not \(depth)")
-        let option = shortcut == .padding ? "" : "-" + shortcut.rawValue.lowercased()
-        return Network("resnet\(depth)\(option)-cifar", input: input) {
-            Convolution("conv1", 16, kernel: 3)
-            BatchNorm("bn1")
-            Activation(.relu)
-            for stage in 0..<3 {
-                let width = 16 << stage
-                Sequence("layer\(stage + 1)") {
-                    for index in 0..<(depth - 2) / 6 {
-                        let stride = stage > 0 && index == 0 ? 2 : 1
-                        if shortcut == .padding && stride > 1 {
-                            basicBlock(
-                                "\(index)", width: width, stride: stride, projects: false,
-                                shortcut: [SubsamplePad(width, stride: stride).layer])
-                        } else {
-                            basicBlock(
-                                "\(index)", width: width, stride: stride,
-                                projects: stride > 1 || shortcut == .projections)
-                        }
-                    }
-                }
-            }
-            GlobalAveragePool()
-            Flatten()
-            Dense("linear", classes)
-        }
+        return [.single(16)] + [16, 32, 64].map { Stage((depth - 2) / 6, $0) }
     }
 
     /// Whether `depth` is 6n + 2 for some n of at least 1, and no deeper than the deepest of the
@@ -116,8 +57,79 @@ public enum ResNet {
         (8...1202).contains(depth) && (depth - 2) % 6 == 0
     }
 
-    static func basicBlock(
-        _ name: String, width: Int, stride: Int, projects: Bool, shortcut: [Layer] = []
+    /// A network of a stem and stages of blocks, whose channels are the stage's width (four times that
+    /// after bottlenecks), as torchvision builds it: a bottleneck strides in its 3x3 convolution.
+    public static func imageNet(
+        _ name: String, block: Block, stages: [Stage], stem: Stem = .imageNet,
+        input: Shape = [3, 224, 224], classes: Int = 1000
+    ) -> Network {
+        Network(name, input: input) {
+            switch stem {
+            case .imageNet:
+                Convolution("conv1", stages[0].width, kernel: 7, stride: 2)
+                BatchNorm("bn1")
+                Activation(.relu)
+                MaxPool(kernel: 3, stride: 2, padding: .explicit(1))
+            case .small:
+                Convolution("conv1", stages[0].width, kernel: 3)
+                BatchNorm("bn1")
+                Activation(.relu)
+            }
+            body(stages, block, .projection)
+            GlobalAveragePool()
+            Flatten()
+            Dense("fc", classes)
+        }
+    }
+
+    /// The CIFAR family of section 4.2: a stem and three stages of basic blocks.
+    public static func cifar(
+        _ name: String, stages: [Stage], shortcut: Shortcut = .padding,
+        input: Shape = [3, 32, 32], classes: Int = 10
+    ) -> Network {
+        Network(name, input: input) {
+            Convolution("conv1", stages[0].width, kernel: 3)
+            BatchNorm("bn1")
+            Activation(.relu)
+            body(stages, .basic, shortcut)
+            GlobalAveragePool()
+            Flatten()
+            Dense("linear", classes)
+        }
+    }
+
+    /// The stages behind the stem. All but the first begin with stride 2.
+    private static func body(
+        _ stages: [Stage], _ block: Block, _ shortcut: Shortcut
+    ) -> [Layer] {
+        var channels = stages[0].width
+        var layers: [Layer] = []
+        for (number, stage) in stages.enumerated().dropFirst() {
+            let output = stage.width * block.expansion
+            let blocks = (0..<stage.depth).map { index -> Layer in
+                let stride = number > 1 && index == 0 ? 2 : 1
+                var change: [Layer] = []
+                if stride > 1 || channels != output || shortcut == .projections {
+                    change =
+                        shortcut == .padding
+                        ? [SubsamplePad(output, stride: stride).layer]
+                        : [projection(output, stride: stride).layer]
+                }
+                channels = output
+                switch block {
+                case .basic:
+                    return basicBlock("\(index)", stage.width, stride, shortcut: change).layer
+                case .bottleneck:
+                    return bottleneckBlock("\(index)", stage.width, stride, shortcut: change).layer
+                }
+            }
+            layers.append(Sequence("layer\(number)") { blocks }.layer)
+        }
+        return layers
+    }
+
+    private static func basicBlock(
+        _ name: String, _ width: Int, _ stride: Int, shortcut: [Layer]
     ) -> Sequence {
         Sequence(name) {
             Residual("") {
@@ -128,14 +140,13 @@ public enum ResNet {
                 BatchNorm("bn2")
             } shortcut: {
                 shortcut
-                if projects { projection(width, stride: stride) }
             }
             Activation(.relu)
         }
     }
 
-    static func bottleneckBlock(
-        _ name: String, width: Int, stride: Int, projects: Bool
+    private static func bottleneckBlock(
+        _ name: String, _ width: Int, _ stride: Int, shortcut: [Layer]
     ) -> Sequence {
         Sequence(name) {
             Residual("") {
@@ -148,7 +159,7 @@ public enum ResNet {
                 Convolution("conv3", 4 * width, kernel: 1)
                 BatchNorm("bn3")
             } shortcut: {
-                if projects { projection(4 * width, stride: stride) }
+                shortcut
             }
             Activation(.relu)
         }
@@ -160,4 +171,35 @@ public enum ResNet {
             BatchNorm("1")
         }
     }
+}
+
+extension ScalableModel {
+    /// A residual network of the published stages, for photographs or with a stem for small images.
+    static func resNet(
+        _ name: String, _ block: ResNet.Block, _ blocks: [Int], stem: ResNet.Stem
+    ) -> ScalableModel {
+        ScalableModel(
+            name, stages: ResNet.stages(blocks), input: stem.input, classes: stem.classes
+        ) {
+            ResNet.imageNet($0, block: block, stages: $1, stem: stem, input: $2, classes: $3)
+        }
+    }
+
+    static func cifarResNet(
+        _ name: String, depth: Int, _ shortcut: ResNet.Shortcut
+    ) -> ScalableModel {
+        ScalableModel(
+            name, stages: ResNet.cifarStages(depth: depth), input: [3, 32, 32], classes: 10
+        ) {
+            ResNet.cifar($0, stages: $1, shortcut: shortcut, input: $2, classes: $3)
+        }
+    }
+}
+
+extension ResNet.Stem {
+    init(small: Bool) { self = small ? .small : .imageNet }
+
+    /// The image a stem is made for, and the classes of the set it usually comes from.
+    var input: Shape { self == .small ? [3, 32, 32] : [3, 224, 224] }
+    var classes: Int { self == .small ? 10 : 1000 }
 }

@@ -2,7 +2,7 @@
 public enum Figure: Hashable, Codable, Sendable {
     case lines(LineChart)
     case bars(BarChart)
-    case heat(HeatMap)
+    case heat(HeatChart)
     case images(ImageSheet)
     case networks(NetworkStrips)
     /// Several charts side by side.

@@ -84,7 +84,7 @@ public enum RunPage {
         if names.count <= 20 {
             body.append(
                 Figure.heat(
-                    HeatMap(
+                    HeatChart(
                         "What was taken for what", label: "images, square root",
                         rows: ("is", names), columns: ("was taken for", names),
                         values: evaluation.confusion.map { $0.map { Double($0).squareRoot() } },

@@ -164,7 +164,6 @@ public final class Session {
             preconditionFailure("the program has no output '\(name)'")
         }
         let shape = program.graph.shape(value)
-        precondition(program.graph.layout(value) == .plain, "output '\(name)' is an image")
         return Tensor(
             shape, Array(UnsafeBufferPointer(start: address(value), count: shape.count)))
     }

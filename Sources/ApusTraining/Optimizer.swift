@@ -29,12 +29,14 @@ public final class Optimizer {
     private let store: ParameterStore
     /// Velocities, or first and second moments: as long as the parameters.
     private let state: [Arena]
-    /// Contiguous ranges with one decay.
-    private let segments: [(range: Range<Int>, decay: Float)]
+    /// Contiguous ranges with one decay and one factor of the learning rate; frozen ones are in none.
+    private let segments: [(range: Range<Int>, decay: Float, factor: Float)]
 
+    /// - Parameter rateFactors: what the learning rate is multiplied by, by parameter; 1 where nothing
+    ///   is said. 0 leaves a parameter and its state untouched.
     public init(
         _ recipe: OptimizerRecipe, weightDecay: Float = 0, decaysEverything: Bool = false,
-        for store: ParameterStore
+        rateFactors: [String: Float] = [:], for store: ParameterStore
     ) {
         self.recipe = recipe
         self.weightDecay = weightDecay
@@ -45,15 +47,19 @@ public final class Optimizer {
         case .sgd: state = [Arena(count: count)]
         case .adamW: state = [Arena(count: count), Arena(count: count)]
         }
-        var segments: [(range: Range<Int>, decay: Float)] = []
+        var segments: [(range: Range<Int>, decay: Float, factor: Float)] = []
         for (index, slot) in store.parameters.enumerated() {
             let end =
                 index + 1 < store.parameters.count ? store.parameters[index + 1].offset : count
             let decay = slot.isDecayed || decaysEverything ? weightDecay : 0
-            if let last = segments.last, last.decay == decay {
+            let factor = rateFactors[slot.name] ?? 1
+            if factor == 0 { continue }
+            if let last = segments.last, last.decay == decay, last.factor == factor,
+                last.range.upperBound == slot.offset
+            {
                 segments[segments.count - 1].range = last.range.lowerBound..<end
             } else {
-                segments.append((slot.offset..<end, decay))
+                segments.append((slot.offset..<end, decay, factor))
             }
         }
         self.segments = segments
@@ -91,7 +97,8 @@ public final class Optimizer {
         EngineThread.shared.perform {
             let team = Team(threads: threads)
             team.splitArray(store.parameterBlock.count) { begin, end in
-                for (range, decay) in segments {
+                for (range, decay, factor) in segments {
+                    let rate = rate * factor
                     let part = range.clamped(to: begin..<max(begin, end))
                     if part.isEmpty { continue }
                     switch recipe {

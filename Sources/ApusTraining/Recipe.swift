@@ -34,6 +34,10 @@ public struct Recipe: Hashable, Codable, Sendable {
     public var threads: Int
     /// The number format of images; parameters and sums are always 32-bit floats.
     public var precision = Precision.fp32
+    /// The weights the run starts from, as they were named; nil for drawn ones.
+    public var initial: String?
+    /// Which parameters learn, and how fast beside each other.
+    public var fineTuning = FineTuning()
 
     public init(
         network: Network, data: String, classNames: [String], preprocessing: Preprocessing,
@@ -68,6 +72,7 @@ public struct Recipe: Hashable, Codable, Sendable {
         try require(clip.map { $0 > 0 } ?? true, "--clip must be a positive number")
         try require(
             ema.map { (0..<1).contains($0) } ?? true, "--ema must be in 0..<1, such as 0.999")
+        try fineTuning.validate()
         try preprocessing.validate()
         try augmentation?.validate()
         let graph = try network.graph(batch: 1, mode: .inference)
@@ -101,6 +106,8 @@ public struct Recipe: Hashable, Codable, Sendable {
         if seed != other.seed { names.append("seed") }
         if threads != other.threads { names.append("threads") }
         if precision != other.precision { names.append("precision") }
+        if initial != other.initial { names.append("starting weights") }
+        if fineTuning != other.fineTuning { names.append("fine-tuning") }
         return names
     }
 }
@@ -109,5 +116,10 @@ extension KeyedDecodingContainer {
     /// Recipes of the first version do not name a precision: there was one.
     func decode(_ type: Precision.Type, forKey key: Key) throws -> Precision {
         try decodeIfPresent(type, forKey: key) ?? .fp32
+    }
+
+    /// Nor how they fine-tune: everything was trained alike.
+    func decode(_ type: FineTuning.Type, forKey key: Key) throws -> FineTuning {
+        try decodeIfPresent(type, forKey: key) ?? FineTuning()
     }
 }

@@ -29,14 +29,15 @@ public struct NotFiniteError: Error, Hashable, CustomStringConvertible {
 }
 
 extension Session {
-    /// A session that trains `network` on batches of `batch` images.
+    /// A session that trains `network` on batches of `batch` images, apart from the parameters called
+    /// `frozen`.
     public static func training(
         _ network: Network, batch: Int, parameters: ParameterStore, smoothing: Float = 0,
-        configuration: Configuration = Configuration()
+        frozen: Set<String> = [], configuration: Configuration = Configuration()
     ) throws -> Session {
         try Session(
-            network.lossGraph(batch: batch, smoothing: smoothing), parameters: parameters,
-            differentiate: true, configuration: configuration)
+            network.lossGraph(batch: batch, smoothing: smoothing, frozen: frozen),
+            parameters: parameters, differentiate: true, configuration: configuration)
     }
 
     /// One step of training: forward, backward, update. Images are [batch, channels, height,

@@ -143,6 +143,22 @@ public final class Classifier {
     /// Networks trained on images of one size take pictures of others, too: these are resized to
     /// cover the input and cut around the center.
     public func prepare(_ image: Image, name: String) throws -> [Float] {
+        let transform = try ImageTransform(preprocessing: preprocessing(for: image), output: output)
+        return try [Float](unsafeUninitializedCapacity: transform.count) { target, filled in
+            guard let base = target.baseAddress else { return }
+            try transform.write(image, name: name, key: nil, to: base, scratch: scratch)
+            filled = transform.count
+        }
+    }
+
+    /// Which part of an image becomes the network's input, and how.
+    func geometry(of image: Image, name: String) throws -> ViewGeometry {
+        try ViewGeometry(
+            of: ImageSize(height: image.height, width: image.width),
+            preprocessing: preprocessing(for: image), output: output, name: name)
+    }
+
+    private func preprocessing(for image: Image) -> Preprocessing {
         var preprocessing = model.preprocessing
         let size = ImageSize(height: image.height, width: image.width)
         if ImageTransform.outputSize(of: size, preprocessing) != output
@@ -152,12 +168,7 @@ public final class Classifier {
             preprocessing.resize = .shortSide(max(output.height, output.width))
             preprocessing.crop = output
         }
-        let transform = try ImageTransform(preprocessing: preprocessing, output: output)
-        return try [Float](unsafeUninitializedCapacity: transform.count) { target, filled in
-            guard let base = target.baseAddress else { return }
-            try transform.write(image, name: name, key: nil, to: base, scratch: scratch)
-            filled = transform.count
-        }
+        return preprocessing
     }
 
     /// The probabilities of every class for each of the prepared images, any number of them.

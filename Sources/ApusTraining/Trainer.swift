@@ -46,6 +46,8 @@ public final class Trainer {
     public let parameters: ParameterStore
     public private(set) var progress: Progress
     public let stepsPerEpoch: Int
+    /// How many numbers of the network are not trained.
+    public let frozenCount: Int
 
     private let session: Session
     private let optimizer: Optimizer
@@ -86,8 +88,13 @@ public final class Trainer {
         }
         let graph = try recipe.network.graph(batch: recipe.batch, mode: .training)
         parameters = ParameterStore(graph, seed: recipe.seed)
+        let factors = try recipe.fineTuning.rateFactors(recipe.network)
+        let frozen = Set(factors.filter { $0.value == 0 }.keys)
+        frozenCount = parameters.parameters.filter { frozen.contains($0.name) }
+            .map(\.shape.count).reduce(0, +)
         optimizer = Optimizer(
-            recipe.optimizer, weightDecay: recipe.weightDecay, for: parameters)
+            recipe.optimizer, weightDecay: recipe.weightDecay, rateFactors: factors,
+            for: parameters)
         average = recipe.ema == nil ? nil : ParameterStore(graph, seed: recipe.seed)
 
         var progress = Progress()
@@ -104,7 +111,7 @@ public final class Trainer {
         configuration.choices.merge(progress.choices) { _, saved in saved }
         session = try Session.training(
             recipe.network, batch: recipe.batch, parameters: parameters,
-            smoothing: recipe.labelSmoothing, configuration: configuration)
+            smoothing: recipe.labelSmoothing, frozen: frozen, configuration: configuration)
         progress.choices = session.choices
         evaluator =
             try test == nil
@@ -147,7 +154,9 @@ public final class Trainer {
         options.workers = max(1, min(4, recipe.threads))
         onEvent(.started(step: progress.step, steps: steps, bytes: memoryBytes))
         var last: Evaluation?
-        let isBetweenEpochs = progress.batch == 0 && progress.epoch > 0
+        // Given weights are worth something before the first step.
+        let isBetweenEpochs =
+            progress.batch == 0 && (progress.epoch > 0 || recipe.initial != nil)
         let isFinished = progress.epoch >= recipe.epochs
         if isBetweenEpochs, isFinished || metrics.lastEvaluation?.step != progress.step {
             // The run was stopped between an epoch and its evaluation, or is only looked at again.

@@ -100,8 +100,8 @@ struct TrainingTests {
         var options = smallestOptions(folder)
         options.sabotage = true
         let lab = LabContext(options, minutes: 1, folder: LabFolder(path: folder.path))
-        let residual = lab.residual(ResNet.cifar(depth: 20))
-        #expect(residual.layers == PlainNet.cifar(depth: 20).layers)
+        let residual = lab.residual(try Models.named("resnet20-cifar"))
+        #expect(try residual.layers == Models.named("plain20-cifar").layers)
         let result = try Lab.run(degradation, options, data: Corners.data())
         #expect(result.isSabotaged && result.command.contains("--sabotage"))
         let (plain, other) = (

@@ -3,50 +3,14 @@ import ApusModels
 import ApusTensor
 import Testing
 
-private func rounded(_ value: Double, _ scale: Double) -> Double {
-    (value * scale).rounded() / scale
-}
-
 @Suite struct EfficientNetTests {
-    struct Cost: Sendable {
-        var name: String
-        /// Millions.
-        var parameters: Double
-        var side: Int
-        /// Thousands of millions of convolutions and matrix products at that side, as torchvision
-        /// gives them with its weights.
-        var multiplyAdds: Double
-    }
-
-    static let published = [
-        Cost(name: "b0", parameters: 5.29, side: 224, multiplyAdds: 0.386),
-        Cost(name: "b1", parameters: 7.79, side: 240, multiplyAdds: 0.687),
-        Cost(name: "b2", parameters: 9.11, side: 288, multiplyAdds: 1.088),
-        Cost(name: "b3", parameters: 12.23, side: 300, multiplyAdds: 1.827),
-        Cost(name: "b4", parameters: 19.34, side: 380, multiplyAdds: 4.394),
-        Cost(name: "b5", parameters: 30.39, side: 456, multiplyAdds: 10.266),
-        Cost(name: "b6", parameters: 43.04, side: 528, multiplyAdds: 19.068),
-        Cost(name: "b7", parameters: 66.35, side: 600, multiplyAdds: 37.746),
-    ]
-
-    @Test(arguments: published) func costsAgreeWithThePublishedOnes(cost: Cost) throws {
-        let network = try Models.named(
-            "efficientnet_\(cost.name)", input: [3, cost.side, cost.side])
-        let statistics = Statistics(try network.graph(batch: 1, mode: .inference))
-        #expect(rounded(Double(statistics.parameters) / 1e6, 100) == cost.parameters)
-        #expect(rounded(Double(statistics.multiplyAdds) / 1e9, 1000) == cost.multiplyAdds)
-    }
-
-    /// Millions of parameters, as the authors give them.
     @Test(arguments: [
-        ("lite0", 4.7, 224), ("lite1", 5.4, 240), ("lite2", 6.1, 260), ("lite3", 8.2, 280),
-        ("lite4", 13.0, 300),
+        ("lite0", 224), ("lite1", 240), ("lite2", 260), ("lite3", 280), ("lite4", 300),
     ])
-    func liteNetworksAgreeWithThePublishedOnes(name: String, millions: Double, side: Int) throws {
+    func liteNetworksAreThePublishedOnes(name: String, side: Int) throws {
         let network = try Models.named("efficientnet-\(name)")
         #expect(network.input == [3, side, side])
         let graph = try network.graph(batch: 1, mode: .inference)
-        #expect(rounded(Double(Statistics(graph).parameters) / 1e6, 10) == millions)
         #expect(!graph.nodes.contains { $0.op == .scaleChannels })
         // Stem and head keep their size at any width.
         let weights = graph.parameters.filter { $0.role == .weight }
@@ -58,22 +22,6 @@ private func rounded(_ value: Double, _ scale: Double) -> Double {
         #expect(
             graph.nodes.first { $0.path == "features.0.0" && $0.inputs.count > 1 }?.op
                 == .convolution(stem, groups: 1))
-    }
-
-    @Test func widthsAreRoundedToEights() {
-        #expect(EfficientNet.channels(32, width: 1.1) == 32)
-        #expect(EfficientNet.channels(24, width: 1.2) == 32)
-        #expect(EfficientNet.channels(16, width: 1.4) == 24)
-        // 16 would be below 90 % of 19.2; 8 is the least.
-        #expect(EfficientNet.channels(16, width: 1.2) == 24)
-        #expect(EfficientNet.channels(16, width: 0.1) == 8)
-        for width in stride(from: 0.5, through: 3, by: 0.05) {
-            for stage in EfficientNet.stages {
-                let channels = EfficientNet.channels(stage.output, width: width)
-                #expect(channels % 8 == 0)
-                #expect(Double(channels) >= 0.9 * Double(stage.output) * width)
-            }
-        }
     }
 
     @Test(arguments: [

@@ -35,7 +35,7 @@ struct FigureTests {
                     "Bars", y: Axis("MiB"), groups: ["a very long name of a group", "b"],
                     series: [.init("one", [.init(-3, low: -4, high: -2), .init(5)])])),
             .heat(
-                HeatMap(
+                HeatChart(
                     "Heat", label: "amount", rows: ("row", ["a", "b"]),
                     columns: ("column", ["c", "d"]), values: [[1, nil], [.nan, 2]])),
             .images(ImageSheet("Pictures", [try .init(picture, "half & half")])),
@@ -65,7 +65,7 @@ struct FigureTests {
         let figures: [Figure] = [
             .lines(LineChart("", x: Axis("x"), y: Axis("y", isLogarithmic: true), series: [])),
             .bars(BarChart("", y: Axis("y"), groups: [], series: [])),
-            .heat(HeatMap("", label: "", rows: ("", []), columns: ("", []), values: [])),
+            .heat(HeatChart("", label: "", rows: ("", []), columns: ("", []), values: [])),
             .images(ImageSheet("", [])), .networks(NetworkStrips("", [])),
             .multiples(title: "", charts: []),
             .lines(

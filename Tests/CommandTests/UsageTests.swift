@@ -7,7 +7,8 @@ struct UsageTests {
     @Test(
         "Every command explains itself with an example",
         arguments: [
-            [], ["train"], ["evaluate"], ["classify"], ["models"], ["doctor"], ["verify"],
+            [], ["train"], ["evaluate"], ["classify"], ["models"], ["scale"], ["doctor"],
+            ["verify"],
             ["bench"], ["bench", "train"], ["bench", "infer"],
         ])
     func help(_ command: [String]) throws {

@@ -1,5 +1,4 @@
 import ApusGraph
-import ApusModels
 import ApusReport
 
 /// Deeper plain networks are worse even on the images they learn from; deeper residual ones are not.
@@ -33,21 +32,18 @@ struct Degradation: Experiment {
         // With hours, images keep their size and 110 layers are tried, too. Within an hour, a quarter of
         // the pixels buys four times the steps, which optimization needs more.
         let isLong = lab.seconds >= 150 * 60
-        let data = try isLong ? lab.data() : lab.data().halved()
+        let scale = isLong ? 1 : 0.5
+        let data = try lab.data()
         let depths = [20, 32, 44, 56] + (isLong ? [110] : [])
         let jobs =
-            depths.map { depth in
-                TrainingJob(
-                    "plain-\(depth)",
-                    PlainNet.cifar(depth: depth, input: data.input, classes: data.classes))
+            try depths.map {
+                TrainingJob("plain-\($0)", try data.network("plain\($0)-cifar", scale: scale))
             }
-            + depths.map { depth in
-                TrainingJob(
-                    "resnet-\(depth)",
-                    lab.residual(
-                        ResNet.cifar(depth: depth, input: data.input, classes: data.classes)))
+            + depths.map {
+                let network = try data.network("resnet\($0)-cifar", scale: scale)
+                return TrainingJob("resnet-\($0)", lab.residual(network))
             }
-        let trained = try lab.train(jobs, on: data)
+        let trained = try lab.train(jobs)
         let plain = Array(trained.prefix(depths.count))
         let residual = Array(trained.dropFirst(depths.count))
         findings.measured["learned"] = plain[0].trainError
@@ -100,7 +96,7 @@ struct Degradation: Experiment {
             "All networks learn from the same images in the same order: SGD with momentum 0.9, batch "
                 + "64, learning rate 0.1 falling as a cosine after a short rise, weight decay 1e-4, no "
                 + "augmentation.",
-            "Images of \(data.input[1])x\(data.input[2]) pixels.",
+            "Images of \(jobs[0].network.input[1])x\(jobs[0].network.input[2]) pixels.",
             "Training error is that of the batches trained on since the last point, as in the paper.",
         ]
         findings.remarks = [

@@ -1,6 +1,5 @@
 import ApusCompiler
 import ApusGraph
-import ApusModels
 import ApusReport
 import ApusRuntime
 
@@ -39,19 +38,12 @@ struct DenseConnections: Experiment {
     func run(_ lab: LabContext) throws -> Findings {
         var findings = Findings()
         let data = try lab.data()
-        func dense(_ depth: Int) -> Network {
-            DenseNet.cifar(
-                "densenet-bc-\(depth)", depth: depth, rules: DenseNet.Rules(growth: growth),
-                input: data.input, classes: data.classes)
-        }
-        func residual(_ depth: Int) -> Network {
-            lab.residual(
-                ResNet.cifar(depth: depth, input: data.input, classes: data.classes))
-        }
-        let networks: [(String, Network)] = [
-            ("densenet-bc-22", dense(22)), ("densenet-bc-\(depth)", dense(depth)),
-            ("resnet-14", residual(14)), ("resnet-20", residual(20)),
-            ("plain-20", PlainNet.cifar(depth: 20, input: data.input, classes: data.classes)),
+        let networks = try [
+            ("densenet-bc-22", data.network("densenet-bc22-cifar")),
+            ("densenet-bc-\(depth)", data.network("densenet-bc\(depth)-cifar")),
+            ("resnet-14", lab.residual(data.network("resnet14-cifar"))),
+            ("resnet-20", lab.residual(data.network("resnet20-cifar"))),
+            ("plain-20", data.network("plain20-cifar")),
         ]
         let costs = try networks.map { Statistics(try $1.graph(batch: 1, mode: .inference)) }
         // Channels that reach each block: twice the growth, then half of what came out of the last.

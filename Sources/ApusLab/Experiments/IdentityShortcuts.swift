@@ -1,5 +1,4 @@
 import ApusGraph
-import ApusModels
 import ApusReport
 
 /// Residual layers have little to do: the identity is there from the start, and what they add is small.
@@ -51,18 +50,11 @@ struct IdentityShortcuts: Experiment {
                             }, color: color, dash: color)
                     })))
         let data = try lab.data()
-        func residual(_ shortcut: ResNet.Shortcut) -> Network {
-            lab.residual(
-                ResNet.cifar(
-                    depth: 20, shortcut: shortcut, input: data.input, classes: data.classes))
-        }
-        let networks: [(String, Network)] = [
-            (
-                "plain-20",
-                PlainNet.cifar(depth: 20, input: data.input, classes: data.classes)
-            ),
-            ("resnet-20 A", residual(.padding)), ("resnet-20 B", residual(.projection)),
-            ("resnet-20 C", residual(.projections)),
+        let networks = try [
+            ("plain-20", data.network("plain20-cifar")),
+            ("resnet-20 A", lab.residual(data.network("resnet20-cifar"))),
+            ("resnet-20 B", lab.residual(data.network("resnet20-b-cifar"))),
+            ("resnet-20 C", lab.residual(data.network("resnet20-c-cifar"))),
         ]
         let paths =
             ["bn1"]

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A table of numbers as colors, with the numbers where they fit.
-public struct HeatMap: Hashable, Codable, Sendable {
+public struct HeatChart: Hashable, Codable, Sendable {
     public var title: String
     /// What the colors say, with the unit.
     public var label: String
@@ -130,7 +130,7 @@ public struct HeatMap: Hashable, Codable, Sendable {
             "rect",
             [
                 "x": Drawing.text(x), "y": Drawing.text(y), "width": Drawing.text(width),
-                "height": Drawing.text(height), "fill": HeatMap.color(share),
+                "height": Drawing.text(height), "fill": HeatChart.color(share),
             ])
     }
 
