@@ -7,19 +7,23 @@ public struct Estimate: Hashable, Codable, Sendable {
     /// Whether the value does not depend on chance, so that one measurement says everything.
     public let isExact: Bool
 
-    public init(_ values: [Double]) {
-        self.values = values
-        isExact = false
+    /// The smallest difference that could be seen, such as one image of those tested: the interval
+    /// reaches at least as far, however well the seeds agree.
+    public let resolution: Double
+
+    public init(_ values: [Double], resolution: Double = 0) {
+        self.init(values: values, isExact: false, resolution: resolution)
     }
 
     /// A quantity that would be the same for every seed: a count, a property of a layer.
     public static func exact(_ value: Double) -> Estimate {
-        Estimate(values: [value], isExact: true)
+        Estimate(values: [value], isExact: true, resolution: 0)
     }
 
-    private init(values: [Double], isExact: Bool) {
+    private init(values: [Double], isExact: Bool, resolution: Double) {
         self.values = values
         self.isExact = isExact
+        self.resolution = resolution
     }
 
     /// NaN without values.
@@ -39,25 +43,32 @@ public struct Estimate: Hashable, Codable, Sendable {
         guard !values.isEmpty, mean.isFinite else { return -.infinity ... .infinity }
         if isExact { return mean...mean }
         guard let deviation else { return -.infinity ... .infinity }
-        let half =
+        let scatter =
             StudentT.quantile(0.975, freedom: values.count - 1) * deviation
             / Double(values.count).squareRoot()
+        let half = max(scatter, resolution)
         return mean - half...mean + half
     }
 
     /// Value by value: of two quantities measured with the same seeds.
-    public static func - (a: Estimate, b: Estimate) -> Estimate { a.combined(b, -) }
-    public static func / (a: Estimate, b: Estimate) -> Estimate { a.combined(b, /) }
+    public static func - (a: Estimate, b: Estimate) -> Estimate {
+        a.combined(b, resolution: a.resolution + b.resolution, -)
+    }
+
+    public static func / (a: Estimate, b: Estimate) -> Estimate {
+        a.combined(b, resolution: a.resolution / max(abs(b.mean), 1e-300), /)
+    }
 
     private func combined(
-        _ other: Estimate, _ operation: (Double, Double) -> Double
+        _ other: Estimate, resolution: Double, _ operation: (Double, Double) -> Double
     ) -> Estimate {
-        if isExact && !other.isExact {
-            return Estimate(other.values.map { operation(mean, $0) })
+        let count = isExact ? other.values.count : other.isExact ? self.values.count : nil
+        let values = (0..<(count ?? min(self.values.count, other.values.count))).map {
+            operation(
+                isExact ? mean : self.values[$0], other.isExact ? other.mean : other.values[$0])
         }
-        if other.isExact && !isExact { return Estimate(values.map { operation($0, other.mean) }) }
-        let values = zip(values, other.values).map { operation($0, $1) }
-        return Estimate(values: values, isExact: isExact && other.isExact)
+        return Estimate(
+            values: values, isExact: isExact && other.isExact, resolution: resolution)
     }
 }
 

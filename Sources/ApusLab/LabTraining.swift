@@ -65,7 +65,7 @@ extension LabContext {
                         }, inspect: inspect)
                 }
             }
-            return TrainedJob(job: job, results: results)
+            return TrainedJob(job: job, results: results, plan: plan)
         }
     }
 

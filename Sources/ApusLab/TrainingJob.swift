@@ -63,8 +63,16 @@ public struct TrainedJob: Sendable {
     public let job: TrainingJob
     public let results: [TrainingResult]
 
-    public var trainError: Estimate { Estimate(results.map(\.trainError)) }
-    public var testError: Estimate { Estimate(results.map(\.testError)) }
+    public let plan: TrainingPlan
+
+    public var trainError: Estimate {
+        let images = job.batch * plan.steps / max(plan.points, 1)
+        return Estimate(results.map(\.trainError), resolution: 1 / Double(max(images, 1)))
+    }
+    public var testError: Estimate {
+        Estimate(
+            results.map(\.testError), resolution: 1 / Double(max(plan.lastTestImages, 1)))
+    }
 
     /// One quantity of every seed.
     public func estimate(_ value: (TrainingResult) -> Double) -> Estimate {

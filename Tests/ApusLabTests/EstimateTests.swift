@@ -29,6 +29,15 @@ struct EstimateTests {
         #expect(Estimate.exact(0.5).interval == 0.5...0.5)
     }
 
+    @Test("Seeds that agree are no more exact than what was counted")
+    func resolution() {
+        let error = Estimate([0.5, 0.5, 0.5], resolution: 0.25)
+        #expect(error.interval == 0.25...0.75)
+        #expect((error - error).interval == -0.5...0.5)
+        #expect((error / .exact(0.5)).interval == 0.5...1.5)
+        #expect(Estimate([0, 100], resolution: 1).interval.upperBound > 600)
+    }
+
     @Test("Differences are taken seed by seed")
     func pairs() {
         let difference = Estimate([10, 20, 30]) - Estimate([9, 19, 29])

@@ -53,13 +53,16 @@ struct CompoundScale: Experiment {
             networks.map { TrainingJob($0, $1, learningRate: 0.05) }, share: 0.75)
         let accuracies = trained.map { .exact(1) - $0.testError }
         func compare(_ first: Int) -> (mean: Estimate, best: Estimate) {
-            let single = accuracies[first..<first + 3].map(\.values)
+            let single = accuracies[first..<first + 3]
+            func joined(_ join: ([Double]) -> Double) -> Estimate {
+                let seeds = single[first].values.indices
+                return Estimate(
+                    seeds.map { seed in join(single.map { $0.values[seed] }) },
+                    resolution: single[first].resolution)
+            }
             let compound = accuracies[first + 3]
-            let seeds = compound.values.indices
             return (
-                Estimate(seeds.map { seed in single.map { $0[seed] }.reduce(0, +) / 3 })
-                    - compound,
-                Estimate(seeds.map { seed in single.map { $0[seed] }.max() ?? .nan }) - compound
+                joined { $0.reduce(0, +) / 3 } - compound, joined { $0.max() ?? .nan } - compound
             )
         }
         findings.measured["learned"] = trained[0].testError

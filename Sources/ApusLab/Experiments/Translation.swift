@@ -64,12 +64,13 @@ struct Translation: Experiment {
             let evaluator = try Evaluator(
                 moment.job.network, parameters: moment.parameters, batch: 64,
                 configuration: lab.configuration)
-            return try [
-                "accuracy": shifts.map { try movedAccuracy(evaluator, lab, data, $0, images) }
-            ]
+            let moved = try shifts.map { try movedAccuracy(evaluator, lab, data, $0, images) }
+            return ["accuracy": moved]
         }
         func accuracy(_ job: TrainedJob, _ index: Int) -> Estimate {
-            job.estimate { $0.extras["accuracy"]?[index] ?? .nan }
+            Estimate(
+                job.results.map { $0.extras["accuracy"]?[index] ?? .nan },
+                resolution: 1 / Double(images))
         }
         let middle = shifts.count / 2
         func loss(_ job: TrainedJob) -> Estimate {
