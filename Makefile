@@ -1,6 +1,6 @@
 # Every target works from a fresh checkout; `make help` lists them.
 SWIFT ?= swift
-SOURCES = Sources Tests Package.swift
+SOURCES = Sources Tests Plugins Package.swift
 
 .PHONY: help setup build demo test bench compare format lint docs clean
 .DEFAULT_GOAL := help
