@@ -65,7 +65,7 @@ extension LabContext {
         }
     }
 
-    /// The best multipliers of a coarse grid by short trainings at twice the base's multiply-adds, the
+    /// The best multipliers of the grid by short trainings at twice the base's multiply-adds, the
     /// best first, for so many seconds.
     func searchedScaling(
         _ base: ScalableModel, _ data: LabData, seconds: Double
@@ -75,7 +75,7 @@ extension LabContext {
             threads: options.threads)
         let found = try once("search", request) {
             var search = ScalingSearch(base)
-            search.points = CompoundScaling.grid(step: 0.2)
+            search.points = CompoundScaling.grid()
             let step =
                 try NetworkCost.stepTime.of(
                     base.network(), batch: 64, configuration: configuration) / 1000

@@ -34,7 +34,7 @@ struct CompoundScale: Experiment {
     func run(_ lab: LabContext) throws -> Findings {
         var findings = Findings()
         let data = try lab.data()
-        var base = try Models.scalable("resnet8-cifar")
+        var base = try Models.scalable("resnet14-cifar")
         base.input = [data.input[0], max(8, data.input[1] / 2), max(8, data.input[2] / 2)]
         base.classes = data.classes
         let searched = try lab.searchedScaling(base, data, seconds: 0.15 * lab.seconds)
@@ -116,7 +116,7 @@ struct CompoundScale: Experiment {
                 ]
             })
         findings.setup = [
-            "The base is ResNet-8 on images of \(base.input[1])x\(base.input[2]) pixels. Alpha, beta and "
+            "The base is ResNet-14 on images of \(base.input[1])x\(base.input[2]) pixels. Alpha, beta and "
                 + "gamma found: \(Self.words(found)).",
             "SGD with momentum 0.9, batch 64, learning rate 0.05 falling as a cosine; all networks take "
                 + "equally many steps.",
