@@ -9,7 +9,8 @@ struct ModelsCommand: ParsableCommand {
         discussion: """
             The residual and plain networks for small images, -cifar, come in every depth 6n + 2 up to \
             1202; densenetL-cifar in every depth 3n + 4, densenet-bcL-cifar in every depth 6n + 4, up \
-            to 250, and with growth rate K as densenetL-kK-cifar.
+            to 250, and with growth rate K as densenetL-kK-cifar. Every other network with -cifar behind \
+            its name strides less, for images of about 32 pixels.
 
             Example: apus models
             Example: apus models resnet50 --batch 32 --side 224

@@ -60,7 +60,7 @@ final class TrainReporter {
                     steps: trainer.stepsPerEpoch * recipe.epochs, epochs: recipe.epochs,
                     images: train.count, model: recipe.network.name, parameters: parameters,
                     memory_bytes: trainer.memoryBytes, threads: recipe.threads,
-                    run: folder.path))
+                    frozen_parameters: trainer.frozenCount, run: folder.path))
         }
         let verb = trainer.progress.step > 0 ? "continuing" : "training"
         say(
@@ -204,6 +204,7 @@ private struct TrainLine: Encodable {
     var parameters: Int?
     var memory_bytes: Int?
     var threads: Int?
+    var frozen_parameters: Int?
     var test_loss: Double?
     var test_accuracy: Double?
     var test_accuracy_uncertainty: Double?

@@ -8,14 +8,26 @@ public struct HeatMapPicture: Sendable {
     private let box: BoundingBox?
 
     /// `region` is the part of the image, in its pixels, that the map covers.
+    /// Small images are enlarged by a whole factor.
     public init(_ image: Image, map: HeatMap, region: ImageRegion, box: BoundingBox?) {
-        self.image = image.converted(toChannels: 3)
+        let factor = max(1, Self.smallest / max(image.width, image.height))
+        let scale = Double(factor)
+        self.image = image.converted(toChannels: 3).enlarged(factor)
         self.map = map
-        self.region = region
-        self.box = box
+        self.region = ImageRegion(
+            left: region.left * scale, top: region.top * scale, width: region.width * scale,
+            height: region.height * scale)
+        self.box = box.map {
+            BoundingBox(
+                left: $0.left * factor, top: $0.top * factor, width: $0.width * factor,
+                height: $0.height * factor)
+        }
     }
 
-    /// Draws the picture in the image's own size: half image, half colors from blue (nothing) to red
+    /// Pixels of the longer side below which a picture is enlarged.
+    private static let smallest = 256
+
+    /// Draws the picture: half image, half colors from blue (nothing) to red
     /// (the map's maximum). What the map does not cover is gray.
     public func picture() -> Image {
         var pixels = image.pixels
@@ -46,7 +58,9 @@ public struct HeatMapPicture: Sendable {
 
     /// Blue, cyan, yellow, red for 0...1.
     private static func color(_ value: Float) -> [Float] {
-        [3, 2, 1].map { min(max(1.5 - abs(4 * value - $0), 0), 1) }
+        // Weights that diverged make maps that are not numbers.
+        guard value.isFinite else { return [0.5, 0.5, 0.5] }
+        return [3, 2, 1].map { min(max(1.5 - abs(4 * value - $0), 0), 1) }
     }
 
     /// A white frame inside the box, with a black edge so that it shows on any color.
@@ -63,5 +77,23 @@ public struct HeatMapPicture: Sendable {
                 for channel in 0..<3 { pixels[at + channel] = white }
             }
         }
+    }
+}
+
+extension Image {
+    /// Every pixel as a square of `factor` pixels.
+    fileprivate func enlarged(_ factor: Int) -> Image {
+        if factor == 1 { return self }
+        var pixels: [UInt8] = []
+        pixels.reserveCapacity(self.pixels.count * factor * factor)
+        for y in 0..<height * factor {
+            let row = y / factor * width
+            for x in 0..<width * factor {
+                let at = (row + x / factor) * channels
+                pixels += self.pixels[at..<at + channels]
+            }
+        }
+        return Image(
+            width: width * factor, height: height * factor, channels: channels, pixels: pixels)
     }
 }

@@ -48,7 +48,7 @@ struct FineTuneTests {
         #expect(pictures.status == 0, "\(pictures.errors)")
         for name in ["maps/x.png", "maps/x-2.png"] {
             let picture = try ImageDecoder().decode(contentsOf: scratch.path(name))
-            #expect((picture.width, picture.height, picture.channels) == (20, 20, 3))
+            #expect((picture.width, picture.height, picture.channels) == (240, 240, 3))
         }
         for line in pictures.output.split(separator: "\n") {
             let object =

@@ -67,7 +67,8 @@ struct ScaleTests {
         #expect((line["inference_ms"] as? Double ?? 0) > 0)
         let found = try objects(
             Command.run(
-                "scale", "--base", "resnet20-cifar", "--within", "60ms", "--threads", "1",
+                "scale", "--base", "resnet20-cifar", "--side", "16", "--within", "2ms", "--threads",
+                "1",
                 "--json"))
         #expect((found.first?["inference_ms"] as? Double ?? 0) > 0)
     }

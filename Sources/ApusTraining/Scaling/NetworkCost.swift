@@ -82,13 +82,13 @@ public enum NetworkCost: String, Hashable, Codable, Sendable, CaseIterable {
         return Tensor(shape, (0..<shape.count).map { 4 * key.uniform(at: $0) - 2 })
     }
 
-    /// The median of at least five runs, after one that is not counted, of more while they take less
+    /// The median of at least three runs, after one that is not counted, of more while they take less
     /// than half a second together.
     private static func milliseconds(_ run: () throws -> Void) rethrows -> Double {
         let clock = ContinuousClock()
         try run()
         var times: [Double] = []
-        while times.count < 5 || times.reduce(0, +) < 500 && times.count < 50 {
+        while times.count < 3 || times.reduce(0, +) < 500 && times.count < 50 {
             times.append(try clock.measure(run) / .milliseconds(1))
         }
         return times.sorted()[times.count / 2]
