@@ -69,18 +69,4 @@ extension Image {
                 value.isFinite ? UInt8(min(max((value - low) / span, 0), 1) * 255) : 0
             })
     }
-
-    /// Every pixel `factor` times as wide and high.
-    public func enlarged(_ factor: Int) -> Image {
-        var result: [UInt8] = []
-        result.reserveCapacity(pixels.count * factor * factor)
-        for y in 0..<height * factor {
-            for x in 0..<width * factor {
-                let start = (y / factor * width + x / factor) * channels
-                result += pixels[start..<start + channels]
-            }
-        }
-        return Image(
-            width: width * factor, height: height * factor, channels: channels, pixels: result)
-    }
 }

@@ -102,7 +102,6 @@ struct FigureTests {
         #expect(
             Image.gray([0, 0.5], width: 2, height: 1, symmetric: true).pixels == [127, 255])
         #expect(Image.gray([2, 2], width: 2, height: 1).pixels == [0, 0])
-        #expect(Image.gray([1, 2], width: 1, height: 2).enlarged(2).pixels.count == 8)
     }
 }
 
