@@ -2,7 +2,7 @@
 SWIFT ?= swift
 FUZZ_SECONDS ?= 300
 FUZZ_FOLDER ?= /dev/shm/apus-fuzz
-SOURCES = Sources Tests Package.swift
+SOURCES = Sources Tests Plugins Package.swift
 
 .PHONY: help setup build demo test fuzz bench compare format lint docs clean
 .DEFAULT_GOAL := help

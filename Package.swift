@@ -43,12 +43,14 @@ let package = Package(
             dependencies: [
                 "ApusModels", "ApusRuntime", "ApusData", "ApusFiles", "ApusONNX", "CKernels",
             ]),
-        .target(name: "ApusReport", dependencies: ["ApusData"]),
+        .target(name: "ApusReport", dependencies: ["ApusTraining"]),
+        .plugin(name: "ExperimentList", capability: .buildTool()),
+        .target(name: "ApusLab", dependencies: ["ApusReport"], plugins: ["ExperimentList"]),
         .target(name: "Apus", dependencies: ["ApusTraining"]),
         .executableTarget(
             name: "ApusCommand",
             dependencies: [
-                "Apus", "ApusReport",
+                "Apus", "ApusReport", "ApusLab",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -63,6 +65,8 @@ let package = Package(
             dependencies: ["ApusData", "ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),
         .testTarget(
             name: "ApusTrainingTests", dependencies: ["ApusTraining"]),
+        .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
+        .testTarget(name: "ApusLabTests", dependencies: ["ApusLab"]),
         .testTarget(name: "ApusFilesTests", dependencies: ["ApusFiles"]),
         .testTarget(
             name: "ApusONNXTests",

@@ -13,7 +13,7 @@ struct ApusCommand: ParsableCommand {
             ProbeCommand.self, EmbedCommand.self, SearchCommand.self, MapCommand.self,
             ModelsCommand.self, ScaleCommand.self, DoctorCommand.self, VerifyCommand.self,
             BenchCommand.self, DataCommand.self, PackCommand.self, ConvertCommand.self,
-            WeightsCommand.self,
+            WeightsCommand.self, LabCommand.self, ReportCommand.self,
         ])
 }
 

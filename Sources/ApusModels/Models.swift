@@ -58,7 +58,7 @@ public enum Models {
         throw UnknownModel(name: spelled, suggestion: nearest ?? "resnet18")
     }
 
-    /// `resnet50`, or of the CIFAR family `resnet20` and `resnet20-b`.
+    /// `resnet50`, or of the CIFAR family `resnet20`, `resnet20-b` and `resnet20-c`.
     private static func residual(
         _ name: String, _ base: Substring, _ stem: ResNet.Stem
     ) -> ScalableModel? {
@@ -66,10 +66,11 @@ public enum Models {
         if let row = ResNet.published.first(where: { rest == "\($0.depth)" }) {
             return .resNet(name, row.block, row.blocks, stem: stem)
         }
-        let projects = rest.hasSuffix("-b")
-        if projects { rest = rest.dropLast(2) }
+        let shortcuts: [Substring: ResNet.Shortcut] = ["-b": .projection, "-c": .projections]
+        let shortcut = shortcuts[rest.suffix(2)]
+        if shortcut != nil { rest = rest.dropLast(2) }
         guard stem == .small, let depth = Int(rest), ResNet.isCIFARDepth(depth) else { return nil }
-        return .cifarResNet(name, depth: depth, projects ? .projection : .padding)
+        return .cifarResNet(name, depth: depth, shortcut ?? .padding)
     }
 
     /// `plain18`, `plain34`, or of the CIFAR family `plain20`.

@@ -20,7 +20,8 @@ public enum PlainNet {
                 name, block: .basic, stages: stages, stem: stem, input: input, classes: classes))
     }
 
-    private static func without(_ network: Network) -> Network {
+    /// A network without its shortcuts: every residual is replaced by its body.
+    package static func without(_ network: Network) -> Network {
         Network(network.name, input: network.input) {
             network.layers.flatMap(removingShortcuts)
         }

@@ -27,6 +27,8 @@ public enum ResNet {
         case padding = "A"
         /// Option B: a 1x1 convolution and a batch norm.
         case projection = "B"
+        /// Option C: a 1x1 convolution and a batch norm beside every block.
+        case projections = "C"
     }
 
     /// The five networks of the paper's table 1: blocks a stage.
@@ -107,7 +109,7 @@ public enum ResNet {
             let blocks = (0..<stage.depth).map { index -> Layer in
                 let stride = number > 1 && index == 0 ? 2 : 1
                 var change: [Layer] = []
-                if stride > 1 || channels != output {
+                if stride > 1 || channels != output || shortcut == .projections {
                     change =
                         shortcut == .padding
                         ? [SubsamplePad(output, stride: stride).layer]

@@ -136,7 +136,7 @@ struct ONNXLowering {
             .globalAveragePoolGradient, .softmaxGradient, .subsamplePadGradient,
             .crossEntropyGradient, .sumRows, .channelDot, .constant:
             throw unsupported(node, "it is part of training; export a graph for use after it")
-        case .reorder, .convert:
+        case .reorder, .convert, .channelMoments, .joinVectors:
             throw unsupported(node, "it is part of a compiled program; export the network's graph")
         }
     }

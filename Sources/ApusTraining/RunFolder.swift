@@ -6,6 +6,7 @@ import Foundation
 ///     recipe.json      what was asked for
 ///     metrics.jsonl    one object a line
 ///     checkpoints/     last.safetensors, from which the run continues
+///     events.*         the same numbers, pictures and the spread of weights, for TensorBoard
 public struct RunFolder: Hashable, Sendable {
     public let path: String
 
@@ -56,18 +57,22 @@ public struct Metrics: Hashable, Codable, Sendable {
     public var embeddings: EmbeddingStatistics?
     /// What a probe of the frozen encoder reached, on labelled images it was not fitted to; in 0...1.
     public var probe: Double?
+    /// The norm of all gradients together in the last step.
+    public var gradientNorm: Double?
 }
 
-/// Appends to `metrics.jsonl`.
+/// Appends to `metrics.jsonl` and to the event file beside it.
 final class MetricsLog {
     private let path: String
+    let events: EventFile
     /// The last evaluation; nil if there was none.
     private(set) var lastEvaluation: Metrics?
 
     /// Keeps the lines up to `step` of an earlier session of the run; a resumed run writes the later
     /// ones again.
-    init(_ path: String, upTo step: Int) throws {
-        self.path = path
+    init(_ folder: RunFolder, upTo step: Int) throws {
+        path = folder.metricsPath
+        events = try EventFile(folder.eventsPath, upTo: step)
         let lines = (try? String(contentsOfFile: path, encoding: .utf8))?.split(separator: "\n")
         var kept: [Substring] = []
         for line in lines ?? [] {
@@ -96,5 +101,6 @@ final class MetricsLog {
         } catch {
             throw TrainingError("cannot write to \(path): \(error.localizedDescription)")
         }
+        try events.append(metrics)
     }
 }

@@ -11,6 +11,8 @@ final class RunLoop {
         /// Of `counted` decisions.
         let correct: Int
         let rate: Float
+        /// Of all gradients together.
+        let gradientNorm: Double
     }
 
     private(set) var progress: Progress
@@ -22,7 +24,7 @@ final class RunLoop {
     private let counted: Int
 
     init(
-        _ progress: Progress, metricsPath: String, epochs: Int, stepsPerEpoch: Int, images: Int,
+        _ progress: Progress, folder: RunFolder, epochs: Int, stepsPerEpoch: Int, images: Int,
         counted: Int? = nil
     ) throws {
         self.progress = progress
@@ -30,7 +32,7 @@ final class RunLoop {
         self.stepsPerEpoch = stepsPerEpoch
         self.images = images
         self.counted = counted ?? images
-        metrics = try MetricsLog(metricsPath, upTo: progress.step)
+        metrics = try MetricsLog(folder, upTo: progress.step)
     }
 
     var steps: Int { stepsPerEpoch * epochs }
@@ -82,7 +84,8 @@ final class RunLoop {
                     phase: .train, step: report.step,
                     epoch: Double(report.step) / Double(stepsPerEpoch), loss: report.loss,
                     accuracy: report.accuracy, learningRate: Double(result.rate),
-                    imagesPerSecond: report.imagesPerSecond)
+                    imagesPerSecond: report.imagesPerSecond,
+                    gradientNorm: result.gradientNorm)
                 try complete(&line, epochEnds)
                 try metrics.append(line)
                 progress.lossSum = 0

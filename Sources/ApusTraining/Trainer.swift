@@ -132,7 +132,7 @@ public final class Trainer {
         progress.choices.merge(evaluator?.choices ?? [:]) { chosen, _ in chosen }
         try folder.create()
         loop = try RunLoop(
-            progress, metricsPath: folder.metricsPath, epochs: recipe.epochs,
+            progress, folder: folder, epochs: recipe.epochs,
             stepsPerEpoch: stepsPerEpoch, images: recipe.batch)
         if !folder.hasCheckpoint {
             try folder.write(recipe)
@@ -185,6 +185,10 @@ public final class Trainer {
             onStep: { onEvent(.step($0)) },
             step: {
                 guard let batch = try loader.next() else { return nil }
+                if loop.metrics.events.isEmpty {
+                    try loop.metrics.events.appendImages(
+                        batch, recipe.preprocessing, step: progress.step)
+                }
                 let rate = recipe.schedule.rate(
                     base: recipe.learningRate, step: progress.step, steps: loop.steps,
                     warmup: Int(recipe.warmupEpochs * Double(stepsPerEpoch)))
@@ -195,7 +199,12 @@ public final class Trainer {
                     parameters, keep: recipe.ema ?? 0, step: progress.step,
                     threads: recipe.threads)
                 return RunLoop.Step(
-                    loss: Double(result.loss), correct: result.correct, rate: rate)
+                    loss: Double(result.loss), correct: result.correct, rate: rate,
+                    gradientNorm: Double(result.gradientNorm))
+            },
+            complete: { line, epochEnds in
+                guard epochEnds else { return }
+                try loop.metrics.events.appendWeights(of: average ?? parameters, step: line.step)
             },
             save: save, afterEpoch: { last = try evaluate(onEvent) })
         return isDone ? .finished(last) : .interrupted

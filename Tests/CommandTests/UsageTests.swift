@@ -11,7 +11,7 @@ struct UsageTests {
             ["search"], ["map"], ["models"], ["scale"], ["doctor"], ["verify"], ["bench"],
             ["bench", "train"], ["bench", "infer"], ["bench", "data"], ["bench", "loss"],
             ["data"], ["data", "check"], ["pack"], ["convert"], ["weights"], ["weights", "fetch"],
-            ["weights", "list"],
+            ["weights", "list"], ["lab"], ["report"],
         ])
     func help(_ command: [String]) throws {
         let result = try Command.start(command + ["--help"]).wait()

@@ -100,7 +100,7 @@ public final class Pretrainer {
         ] { progress.choices.merge(choices) { chosen, _ in chosen } }
         try folder.create()
         loop = try RunLoop(
-            progress, metricsPath: folder.metricsPath, epochs: recipe.epochs,
+            progress, folder: folder, epochs: recipe.epochs,
             stepsPerEpoch: stepsPerEpoch, images: recipe.batch, counted: 2 * recipe.batch)
         if !folder.hasCheckpoint {
             try folder.write(recipe)
@@ -156,12 +156,12 @@ public final class Pretrainer {
                 }
                 let rate = recipe.rate(step: progress.step, stepsPerEpoch: stepsPerEpoch)
                 let result = step.gradient(batches, key: key)
-                try update(result, rate)
+                let norm = try update(result, rate)
                 last = result.projections
                 return RunLoop.Step(
                     loss: result.loss,
                     correct: Int((result.accuracy * Double(2 * recipe.batch)).rounded()),
-                    rate: rate)
+                    rate: rate, gradientNorm: Double(norm))
             },
             complete: { line, epochEnds in
                 guard let last else { return }
@@ -190,7 +190,8 @@ public final class Pretrainer {
         return batches
     }
 
-    private func update(_ result: ContrastiveStep.Result, _ rate: Float) throws {
+    /// Returns the norm of all gradients together.
+    private func update(_ result: ContrastiveStep.Result, _ rate: Float) throws -> Float {
         let norm = optimizer.gradientNorm(threads: recipe.threads)
         guard result.loss.isFinite, norm.isFinite else {
             throw NotFiniteError(
@@ -200,6 +201,7 @@ public final class Pretrainer {
         target?.follow(
             parameters, keep: recipe.targetShare(step: progress.step, steps: steps),
             threads: recipe.threads)
+        return norm
     }
 
     /// Shows the first views twice.

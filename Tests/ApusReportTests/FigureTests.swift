@@ -1,0 +1,124 @@
+import ApusData
+import ApusGraph
+import ApusReport
+import Foundation
+import FoundationXML
+import Testing
+
+@Suite("Figures")
+struct FigureTests {
+    private let chart = LineChart(
+        "Error & <loss>", x: Axis("steps"), y: .percent("error"),
+        series: [
+            LineChart.Series(
+                "plain \"quoted\"",
+                [.init(0, 50, low: -20, high: 120), .init(1, 40, low: 38, high: 41)]),
+            LineChart.Series("not finite", [.init(0, .nan), .init(1, .infinity), .init(2, 3)]),
+        ])
+
+    private func isWellFormed(_ markup: Markup) -> Bool {
+        XMLParser(data: Data(markup.rendered.utf8)).parse()
+    }
+
+    @Test("Every kind of figure is well formed and says what it shows")
+    func kinds() throws {
+        let network = Network("n", input: [1, 8, 8]) {
+            Residual("a") { Convolution("c", 1, kernel: 3) }
+            Flatten()
+            Dense("d", 2)
+        }
+        let picture = Image(width: 2, height: 1, channels: 1, pixels: [0, 255])
+        let figures: [Figure] = [
+            .lines(chart), .multiples(title: "Two", charts: [chart, chart]),
+            .bars(
+                BarChart(
+                    "Bars", y: Axis("MiB"), groups: ["a very long name of a group", "b"],
+                    series: [.init("one", [.init(-3, low: -4, high: -2), .init(5)])])),
+            .heat(
+                HeatChart(
+                    "Heat", label: "amount", rows: ("row", ["a", "b"]),
+                    columns: ("column", ["c", "d"]), values: [[1, nil], [.nan, 2]])),
+            .images(ImageSheet("Pictures", [try .init(picture, "half & half")])),
+            .networks(NetworkStrips("Networks", [network])),
+        ]
+        for figure in figures {
+            let text = figure.markup.rendered
+            #expect(isWellFormed(figure.markup), "\(text)")
+            #expect(text.contains("<figcaption>"))
+            // Nothing may be drawn nowhere.
+            #expect(!text.contains("\"nan\"") && !text.contains("inf\""), "\(text)")
+            let stored = try JSONEncoder.lenient.encode(figure)
+            let read = try JSONDecoder.lenient.decode(Figure.self, from: stored)
+            #expect(read.markup.rendered == text, "drawn from what is stored")
+        }
+        let lines = figures[0].markup.rendered
+        #expect(lines.contains("role=\"img\"") && lines.contains("<desc>"))
+        #expect(lines.contains("Error &amp; &lt;loss&gt;") && lines.contains("&quot;quoted&quot;"))
+        #expect(
+            lines.contains("<table>") && lines.contains("-20 to 120"), "the table hides nothing")
+        #expect(figures[4].markup.rendered.contains("alt=\"half &amp; half\""))
+        #expect(figures[5].markup.rendered.contains("1 shortcuts"))
+    }
+
+    @Test("Nothing to show is no reason to fail")
+    func empty() {
+        let figures: [Figure] = [
+            .lines(LineChart("", x: Axis("x"), y: Axis("y", isLogarithmic: true), series: [])),
+            .bars(BarChart("", y: Axis("y"), groups: [], series: [])),
+            .heat(HeatChart("", label: "", rows: ("", []), columns: ("", []), values: [])),
+            .images(ImageSheet("", [])), .networks(NetworkStrips("", [])),
+            .multiples(title: "", charts: []),
+            .lines(
+                LineChart(
+                    "", x: Axis("x"), y: Axis("y", isLogarithmic: true),
+                    series: [.init("", [.init(1, 0), .init(2, -1), .init(3, 1e-300)])])),
+        ]
+        for figure in figures { #expect(isWellFormed(figure.markup)) }
+    }
+
+    @Test(
+        "Numbers are short",
+        arguments: [
+            (0, "0"), (0.1, "0.1"), (12.345, "12.3"), (1234.5, "1234"), (999_999.9, "1000000"),
+            (1e6, "1e6"), (-0.00001234, "-1.23e-5"), (.nan, "-"), (.infinity, "∞"), (100, "100"),
+        ] as [(Double, String)])
+    func numbers(value: Double, expected: String) {
+        #expect(NumberText.short(value) == expected)
+    }
+
+    @Test("A page is one file without the network")
+    func page() {
+        let html = Page("A page", [Figure.lines(chart).markup]).html
+        #expect(html.hasPrefix("<!DOCTYPE html>"))
+        #expect(html.contains("prefers-color-scheme:dark") && html.contains("lang=\"en\""))
+        #expect(!html.contains("https://"))
+        let addresses = html.matches(of: /http:[^"]*/).map { String($0.0) }
+        #expect(addresses.allSatisfy { $0 == "http://www.w3.org/2000/svg" })
+    }
+
+    @Test("Planes of numbers become gray")
+    func gray() {
+        #expect(Image.gray([-1, 0, 1], width: 3, height: 1).pixels == [0, 127, 255])
+        #expect(
+            Image.gray([0, 0.5], width: 2, height: 1, symmetric: true).pixels == [127, 255])
+        #expect(Image.gray([2, 2], width: 2, height: 1).pixels == [0, 0])
+    }
+}
+
+extension JSONEncoder {
+    fileprivate static var lenient: JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        return encoder
+    }
+}
+
+extension JSONDecoder {
+    fileprivate static var lenient: JSONDecoder {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        return decoder
+    }
+}
