@@ -109,14 +109,7 @@ struct BenchData: ParsableCommand {
 
     private func open() throws -> any ImageSource {
         decoding.apply()
-        let isFlat =
-            try FolderSource.isDirectory(data) && FolderSource.classFolders(in: data).isEmpty
-        let source: any ImageSource =
-            if isFlat, let pictures = try PictureFolder(directory: data) {
-                pictures
-            } else {
-                try DataSets.open(data, split: .train)
-            }
+        let source = try DataSets.open(data, split: .train)
         guard let cache else { return try CachedSource.forSmallImages(source) }
         return cache == 0 ? source : CachedSource(source, limit: cache << 20)
     }
@@ -129,29 +122,6 @@ struct BenchData: ParsableCommand {
             for index in 0..<source.count { _ = try source.stored(at: index) }
         } / .seconds(1)
     }
-}
-
-/// Pictures without labels, directly in a folder.
-private struct PictureFolder: ImageSource {
-    let paths: [String]
-    let decoder = ImageDecoder()
-
-    /// Lists the pictures; nil if there are none.
-    init?(directory: String) throws {
-        let names = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
-        paths = names.filter { name in
-            [".jpg", ".jpeg", ".png"].contains { name.lowercased().hasSuffix($0) }
-        }.map { "\(directory)/\($0)" }
-        if paths.isEmpty { return nil }
-    }
-
-    var count: Int { paths.count }
-    var classNames: [String] { ["picture"] }
-    var imageShape: ImageShape? { nil }
-    func label(at index: Int) -> Int { 0 }
-    func name(of index: Int) -> String { paths[index] }
-    func image(at index: Int) throws -> Image { try decoder.decode(contentsOf: paths[index]) }
-    func stored(at index: Int) throws -> StoredImage { .encoded(try decoder.read(paths[index])) }
 }
 
 /// The names are those other tools read.

@@ -26,6 +26,8 @@ struct DataCheckCommand: ParsableCommand {
     @Argument(help: "The data set, as --data of apus train takes it.")
     var data: String
 
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
+
     @Option(help: "Write a page with pictures of what was found to this HTML file.")
     var page: String?
 
@@ -47,6 +49,7 @@ struct DataCheckCommand: ParsableCommand {
     }
 
     func run() throws {
+        decoding.apply()
         let splits = try DataSets.openSplits(data)
         let status = StatusLine()
         Interrupt.install()

@@ -21,6 +21,8 @@ struct EmbedCommand: ParsableCommand {
 
     @OptionGroup var encoder: EncoderOptions
 
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
+
     @Option(help: "The file of features to write.")
     var out: String
 
@@ -42,6 +44,7 @@ struct EmbedCommand: ParsableCommand {
     func validate() throws { try require(batch, in: 1...65_536, "--batch") }
 
     func run() throws {
+        decoding.apply()
         let model = try encoder.loadEncoder()
         let images = try EmbeddedData.open(data, split: split)
         let extractor = try FeatureExtractor(
@@ -96,19 +99,19 @@ struct EmbeddedData {
     /// A folder without parts is labelled if all its images lie in two or more class folders; of any
     /// other one all images are taken, however deep they lie, without labels.
     static func open(_ name: String, split: Split?) throws -> EmbeddedData {
-        let found = Result { try DataSets.open(name, split: split ?? .train) }
-        if case .failure(let error) = found {
-            let isPlainFolder = (error as? DataError)?.problem.contains("no class folders") == true
-            guard isPlainFolder, split == nil else { throw error }
-        } else if try split != nil || !(found.get() is FolderSource) || hasTest(name) {
-            return EmbeddedData(source: try found.get(), split: split ?? .train, hasLabels: true)
+        let source = try DataSets.open(name, split: split ?? .train)
+        guard split == nil, source is FolderSource, try !hasTest(name) else {
+            return EmbeddedData(
+                source: source, split: split ?? .train, hasLabels: source.hasLabels)
         }
-        let listing = try ImageListing(directory: name)
-        if let source = try? found.get(), source.classNames.count > 1, source.count == listing.count
-        {
-            return EmbeddedData(source: source, split: .train, hasLabels: true)
-        }
-        return EmbeddedData(source: listing, split: nil, hasLabels: false)
+        let folder = name.hasPrefix("folder:") ? String(name.dropFirst("folder:".count)) : name
+        let all =
+            FolderSource.isDirectory(folder)
+            ? try DataSets.open("unlabelled:" + folder, split: .train) : source
+        let isLabelled = source.classNames.count > 1 && source.count == all.count
+        return EmbeddedData(
+            source: isLabelled ? source : all, split: isLabelled ? .train : nil,
+            hasLabels: isLabelled)
     }
 
     private static func hasTest(_ name: String) throws -> Bool {

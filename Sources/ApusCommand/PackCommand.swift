@@ -19,6 +19,8 @@ struct PackCommand: ParsableCommand {
     @Argument(help: "The data set, as --data of apus train takes it.")
     var data: String
 
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
+
     @Option(help: "The file to write.")
     var out: String
 
@@ -56,6 +58,7 @@ struct PackCommand: ParsableCommand {
     }
 
     func run() throws {
+        decoding.apply()
         let splits = try DataSets.openSplits(data)
         let options = PackOptions(
             encoding: encoding, maximumSide: encoding == .keep ? nil : maxSide ?? 512,

@@ -20,8 +20,8 @@ struct PretrainCommand: ParsableCommand {
 
     @Option(
         help: """
-            fashion-mnist, mnist:DIR, cifar10:DIR, cifar100:DIR, or a folder of images; labels are \
-            not needed.
+            fashion-mnist, mnist:DIR, cifar10:DIR, cifar100:DIR, a folder of images, a pack, a \
+            list or archives; labels are not needed.
             """)
     var data: String?
 
@@ -33,6 +33,8 @@ struct PretrainCommand: ParsableCommand {
 
     @OptionGroup(title: "Recipe") var options: PretrainOptions
 
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
+
     @Option(help: "Height and width of the views; images are resized to it for use later.")
     var side: Int?
 
@@ -41,7 +43,8 @@ struct PretrainCommand: ParsableCommand {
 
     @Flag(
         help: """
-            Stop at the first image that cannot be read; else the next readable one takes its place             and all are listed at the end.
+            Stop at the first image that cannot be read; else the next readable one takes its place \
+            and all are listed at the end.
             """)
     var strict = false
 
@@ -60,6 +63,7 @@ struct PretrainCommand: ParsableCommand {
     }
 
     func run() throws {
+        decoding.apply()
         let folder = RunFolder(out)
         let recipe: PretrainingRecipe
         let source: any ImageSource
@@ -82,7 +86,8 @@ struct PretrainCommand: ParsableCommand {
         }
         let reporter = PretrainReporter(recipe, folder, isQuiet: quiet, isJSON: json)
         let baseline = Machine.residentBytes
-        let pretrainer = try Pretrainer(recipe, folder: folder, source: source)
+        let pretrainer = try Pretrainer(
+            recipe, folder: folder, source: CachedSource.forSmallImages(source))
         reporter.opening(pretrainer, baseline: baseline)
         Interrupt.install()
         pretrainer.brokenImages = strict ? .stop : .replace

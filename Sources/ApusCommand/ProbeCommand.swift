@@ -22,6 +22,8 @@ struct ProbeCommand: ParsableCommand {
 
     @OptionGroup var options: ModelOptions
 
+    @OptionGroup(title: "Limits") var decoding: DecodeOptions
+
     @Option(help: "Data set or folder with labels. (default: what the run was trained on)")
     var data: String?
 
@@ -70,6 +72,7 @@ struct ProbeCommand: ParsableCommand {
     }
 
     func run() throws {
+        decoding.apply()
         let encoder = try options.loadEncoder()
         guard let data = data ?? encoder.data else {
             throw ValidationError(
@@ -85,7 +88,8 @@ struct ProbeCommand: ParsableCommand {
         let test = try DataSets.open(data, split: .test)
         let prober = try Prober(
             encoder, settings: settings(data, threads: options.configuration.threads),
-            train: train, test: test, folder: folder, configuration: options.configuration)
+            train: CachedSource.forSmallImages(train), test: CachedSource.forSmallImages(test),
+            folder: folder, configuration: options.configuration)
         let reporter = ProbeReporter(isJSON: json)
         reporter.opening(prober.report, encoder, train: train, test: test)
         Interrupt.install()

@@ -171,8 +171,8 @@ struct EmbeddingCommandTests {
         try scratch.write([1], to: "nothing/file.txt")
         expectFailure(
             try Command.run("embed", scratch.path("nothing"), "--with", run, "--out", out),
-            "no .jpg, .jpeg or .png")
+            "has no images")
         expectFailure(
-            try Command.run("probe", run, "--data", scratch.path("nothing")), "no class folders")
+            try Command.run("probe", run, "--data", scratch.path("nothing")), "has no images")
     }
 }
