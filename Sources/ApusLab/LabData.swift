@@ -68,24 +68,8 @@ public struct LabData: Sendable {
     }
 }
 
-/// Some images of a source, evenly spaced.
-struct Subset: ImageSource {
-    let source: any ImageSource
-    let count: Int
-
-    init(_ source: any ImageSource, count: Int) {
-        self.source = source
-        self.count = max(1, min(count, source.count))
-    }
-
-    private func place(_ index: Int) -> Int { index * source.count / count }
-
-    var classNames: [String] { source.classNames }
-    var imageShape: ImageShape? { source.imageShape }
-    func label(at index: Int) -> Int { source.label(at: place(index)) }
-    func image(at index: Int) throws -> Image { try source.image(at: place(index)) }
-    func name(of index: Int) -> String { source.name(of: place(index)) }
-}
+/// Some images of a source: `Subset(source, count: n)` has n of them, evenly spaced.
+typealias Subset = SubsetSource
 
 extension Evaluator {
     /// Evaluates every image of a source.

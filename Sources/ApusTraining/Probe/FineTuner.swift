@@ -16,7 +16,7 @@ struct FineTuner {
     /// Trains on `train` and gives the share of `test` that is recognized, whose images are read
     /// once, when all is done. Everything but the starting weights is the same for any `start`.
     func accuracy(
-        _ name: String, train: LabelledSubset, test: any ImageSource, start: FeatureEncoder?,
+        _ name: String, train: SubsetSource, test: any ImageSource, start: FeatureEncoder?,
         percent: Double, rate: Float, seed: UInt64
     ) throws -> (accuracy: Double, steps: Int) {
         let recipe = try recipe(train, percent: percent, rate: rate, seed: seed)
@@ -49,7 +49,7 @@ struct FineTuner {
     }
 
     private func recipe(
-        _ train: LabelledSubset, percent: Double, rate: Float, seed: UInt64
+        _ train: SubsetSource, percent: Double, rate: Float, seed: UInt64
     ) throws -> Recipe {
         var network = encoder.network
         network.layers.append(Dense("classifier", train.classNames.count).layer)
