@@ -70,16 +70,3 @@ public struct LabData: Sendable {
 
 /// Some images of a source: `Subset(source, count: n)` has n of them, evenly spaced.
 typealias Subset = SubsetSource
-
-extension Evaluator {
-    /// Evaluates every image of a source.
-    func evaluate(
-        _ source: any ImageSource, _ preprocessing: Preprocessing
-    ) throws -> Evaluation {
-        let loader = try Loader(
-            source: source, preprocessing: preprocessing,
-            options: .evaluation(batchSize: batch, workers: 1))
-        defer { loader.stop() }
-        return try evaluate(loader)
-    }
-}

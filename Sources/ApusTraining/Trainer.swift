@@ -212,11 +212,8 @@ public final class Trainer {
 
     private func evaluate(_ onEvent: (TrainingEvent) -> Void) throws -> Evaluation? {
         guard let test, let evaluator else { return nil }
-        let loader = try Loader(
-            source: test, preprocessing: recipe.preprocessing,
-            options: .evaluation(batchSize: recipe.batch, workers: max(1, recipe.threads)))
-        defer { loader.stop() }
-        let result = try evaluator.evaluate(loader)
+        let result = try evaluator.evaluate(
+            test, recipe.preprocessing, workers: max(1, recipe.threads))
         onEvent(.evaluated(epoch: progress.epoch, result))
         if loop.metrics.lastEvaluation?.step == progress.step { return result }
         try loop.metrics.append(

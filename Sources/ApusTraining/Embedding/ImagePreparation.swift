@@ -31,13 +31,12 @@ public struct ImagePreparation: Sendable {
     /// Which part of an image becomes the input, and how.
     func geometry(of image: Image, name: String) throws -> ViewGeometry {
         try ViewGeometry(
-            of: ImageSize(height: image.height, width: image.width),
-            preprocessing: preprocessing(for: image), output: output, name: name)
+            of: image.size, preprocessing: preprocessing(for: image), output: output, name: name)
     }
 
     private func preprocessing(for image: Image) -> Preprocessing {
         var preprocessing = preprocessing
-        let size = ImageSize(height: image.height, width: image.width)
+        let size = image.size
         let resized = preprocessing.resize.size(of: size)
         if ImageTransform.outputSize(of: size, preprocessing) != output
             || resized.height < output.height || resized.width < output.width

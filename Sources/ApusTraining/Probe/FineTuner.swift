@@ -40,12 +40,9 @@ struct FineTuner {
         let evaluator = try Evaluator(
             recipe.network, parameters: trainer.parameters, batch: min(128, test.count),
             configuration: configuration)
-        let loader = try Loader(
-            source: test, preprocessing: recipe.preprocessing,
-            options: .evaluation(
-                batchSize: evaluator.batch, workers: max(1, min(4, settings.threads))))
-        defer { loader.stop() }
-        return (try evaluator.evaluate(loader).top1, trainer.stepsPerEpoch * recipe.epochs)
+        let evaluation = try evaluator.evaluate(
+            test, recipe.preprocessing, workers: max(1, min(4, settings.threads)))
+        return (evaluation.top1, trainer.stepsPerEpoch * recipe.epochs)
     }
 
     private func recipe(

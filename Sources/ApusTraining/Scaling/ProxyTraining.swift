@@ -60,10 +60,7 @@ public struct ProxyTraining: Sendable {
         }
         let evaluator = try Evaluator(
             network, parameters: store, batch: batch, configuration: configuration)
-        let evaluation = try Loader(
-            source: SubsetSource(test, count: testImages), preprocessing: preprocessing,
-            options: .evaluation(batchSize: batch, workers: options.workers))
-        defer { evaluation.stop() }
-        return try evaluator.evaluate(evaluation).top1
+        let some = SubsetSource(test, count: testImages)
+        return try evaluator.evaluate(some, preprocessing, workers: options.workers).top1
     }
 }
