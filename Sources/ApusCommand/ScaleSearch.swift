@@ -62,7 +62,7 @@ extension ScaleCommand {
         }
         let (preprocessing, shape) = try Preprocessing.suggested(
             for: train, name: name, side: side)
-        model.input = [shape.channels, shape.height, shape.width]
+        model.input = shape.input
         model.classes = train.classNames.count
         var proxy = ProxyTraining(train: train, test: test, preprocessing: preprocessing)
         proxy.steps = proxySteps ?? proxy.steps

@@ -28,7 +28,7 @@ public struct LabData: Sendable {
         self.test = test
         let (preprocessing, shape) = try Preprocessing.suggested(for: train, name: name)
         self.preprocessing = preprocessing
-        input = [shape.channels, shape.height, shape.width]
+        input = shape.input
     }
 
     /// The same images changed: `change` gets both splits.

@@ -234,7 +234,7 @@ public final class Trainer {
 extension Loader {
     /// Throws a `TrainingError` unless the images are what a network takes.
     func requireImages(_ input: Shape) throws {
-        let own: Shape = [imageShape.channels, imageShape.height, imageShape.width]
+        let own = imageShape.input
         guard own == input else {
             throw TrainingError(
                 "the network takes images of \(input), the preprocessing makes \(own); "
