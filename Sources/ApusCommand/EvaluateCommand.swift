@@ -58,7 +58,7 @@ struct EvaluateCommand: ParsableCommand {
         defer { loader.stop() }
         let expected = model.network.input
         let shape = loader.imageShape
-        guard expected == [shape.channels, shape.height, shape.width] else {
+        guard expected == shape.input else {
             throw CommandError(
                 "\(data ?? "the data") has images of \(shape), \(options.name) takes \(expected); "
                     + "choose the data it was trained on with --data")

@@ -146,8 +146,7 @@ struct TrainCommand: ParsableCommand {
             }
         }
         let network = try Models.named(
-            model, input: [shape.channels, shape.height, shape.width],
-            classes: train.classNames.count)
+            model, input: shape.input, classes: train.classNames.count)
         var recipe = Recipe(
             network: network, data: data, classNames: train.classNames,
             preprocessing: preprocessing, augmentation: nil, threads: Machine.cores)

@@ -38,7 +38,7 @@ public struct DataStatistics: Hashable, Sendable {
                 if skipsBroken { continue }
                 throw error
             }
-            let size = ImageSize(height: image.height, width: image.width)
+            let size = image.size
             if let first, first.size != size, differing.isEmpty {
                 differing = [
                     "\(first.name) is \(first.size)", "\(source.name(of: index)) is \(size)",

@@ -20,6 +20,9 @@ public struct Image: Hashable, Sendable {
         self.pixels = pixels
     }
 
+    /// The height and the width.
+    public var size: ImageSize { ImageSize(height: height, width: width) }
+
     /// The image with 1 or 3 channels.
     ///
     /// Gray from color is the luma of ITU-R 601 in PIL's integer arithmetic, so both give the

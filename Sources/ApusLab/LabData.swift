@@ -28,7 +28,7 @@ public struct LabData: Sendable {
         self.test = test
         let (preprocessing, shape) = try Preprocessing.suggested(for: train, name: name)
         self.preprocessing = preprocessing
-        input = [shape.channels, shape.height, shape.width]
+        input = shape.input
     }
 
     /// The same images changed: `change` gets both splits.
@@ -68,34 +68,5 @@ public struct LabData: Sendable {
     }
 }
 
-/// Some images of a source, evenly spaced.
-struct Subset: ImageSource {
-    let source: any ImageSource
-    let count: Int
-
-    init(_ source: any ImageSource, count: Int) {
-        self.source = source
-        self.count = max(1, min(count, source.count))
-    }
-
-    private func place(_ index: Int) -> Int { index * source.count / count }
-
-    var classNames: [String] { source.classNames }
-    var imageShape: ImageShape? { source.imageShape }
-    func label(at index: Int) -> Int { source.label(at: place(index)) }
-    func image(at index: Int) throws -> Image { try source.image(at: place(index)) }
-    func name(of index: Int) -> String { source.name(of: place(index)) }
-}
-
-extension Evaluator {
-    /// Evaluates every image of a source.
-    func evaluate(
-        _ source: any ImageSource, _ preprocessing: Preprocessing
-    ) throws -> Evaluation {
-        let loader = try Loader(
-            source: source, preprocessing: preprocessing,
-            options: .evaluation(batchSize: batch, workers: 1))
-        defer { loader.stop() }
-        return try evaluate(loader)
-    }
-}
+/// Some images of a source: `Subset(source, count: n)` has n of them, evenly spaced.
+typealias Subset = SubsetSource

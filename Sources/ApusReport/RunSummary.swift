@@ -75,11 +75,7 @@ public struct RunSummary {
             let evaluator = try Evaluator(
                 model.network, parameters: model.parameters, batch: min(128, source.count),
                 configuration: configuration)
-            let loader = try Loader(
-                source: source, preprocessing: model.preprocessing,
-                options: .evaluation(batchSize: evaluator.batch))
-            defer { loader.stop() }
-            evaluation = try evaluator.evaluate(loader) {
+            evaluation = try evaluator.evaluate(source, model.preprocessing, workers: 2) {
                 progress(0.5 * Double($0) / Double(source.count))
             }
             mistakes = try worstMistakes(evaluator, source, worst) { progress(0.5 + 0.5 * $0) }

@@ -70,17 +70,18 @@ public final class Evaluator {
     }
 
     /// The logits [n, classes] of up to `batch` images.
-    public func logits(_ images: Tensor) -> Tensor {
-        let count = images.shape[0]
-        precondition(count <= batch, "\(count) images do not fit a batch of \(batch)")
-        let shape = session.inputShape("images")
-        var elements = images.elements
-        // Rows are independent in use: what fills an incomplete batch changes nothing.
-        elements += [Float](repeating: 0, count: shape.count - elements.count)
-        session.setInput("images", elements)
-        session.run()
-        let all = session.output("logits")
-        return Tensor([count, classes], Array(all.elements[0..<count * classes]))
+    public func logits(_ images: Tensor) -> Tensor { session.rows("logits", of: images) }
+
+    /// Evaluates every image of a source; `progress` hears how many are done.
+    package func evaluate(
+        _ source: any ImageSource, _ preprocessing: Preprocessing, workers: Int = 1,
+        progress: (Int) -> Void = { _ in }
+    ) throws -> Evaluation {
+        let loader = try Loader(
+            source: source, preprocessing: preprocessing,
+            options: .evaluation(batchSize: batch, workers: workers))
+        defer { loader.stop() }
+        return try evaluate(loader, progress: progress)
     }
 
     /// Evaluates every image the loader gives; `progress` hears how many are done.

@@ -69,6 +69,23 @@ extension Session {
     }
 }
 
+extension Session {
+    /// The rows of an output [n, width] that belong to up to a whole batch of images.
+    func rows(_ output: String, of images: Tensor) -> Tensor {
+        let count = images.shape[0]
+        let shape = inputShape("images")
+        precondition(count <= shape[0], "\(count) images do not fit a batch of \(shape[0])")
+        var elements = images.elements
+        // Rows are independent in use: what fills an incomplete batch changes nothing.
+        elements += [Float](repeating: 0, count: shape.count - elements.count)
+        setInput("images", elements)
+        run()
+        let all = self.output(output)
+        let width = all.shape[1]
+        return Tensor([count, width], Array(all.elements[0..<count * width]))
+    }
+}
+
 extension Tensor {
     /// Rows [N, K] whose largest element is at their label.
     func countCorrect(_ labels: [Int32]) -> Int {

@@ -212,11 +212,8 @@ public final class Trainer {
 
     private func evaluate(_ onEvent: (TrainingEvent) -> Void) throws -> Evaluation? {
         guard let test, let evaluator else { return nil }
-        let loader = try Loader(
-            source: test, preprocessing: recipe.preprocessing,
-            options: .evaluation(batchSize: recipe.batch, workers: max(1, recipe.threads)))
-        defer { loader.stop() }
-        let result = try evaluator.evaluate(loader)
+        let result = try evaluator.evaluate(
+            test, recipe.preprocessing, workers: max(1, recipe.threads))
         onEvent(.evaluated(epoch: progress.epoch, result))
         if loop.metrics.lastEvaluation?.step == progress.step { return result }
         try loop.metrics.append(
@@ -237,7 +234,7 @@ public final class Trainer {
 extension Loader {
     /// Throws a `TrainingError` unless the images are what a network takes.
     func requireImages(_ input: Shape) throws {
-        let own: Shape = [imageShape.channels, imageShape.height, imageShape.width]
+        let own = imageShape.input
         guard own == input else {
             throw TrainingError(
                 "the network takes images of \(input), the preprocessing makes \(own); "

@@ -4,14 +4,6 @@ import ApusLab
 
 @Suite("Estimates and verdicts")
 struct EstimateTests {
-    /// Tables of Student's t distribution, two-sided 95 %.
-    @Test(
-        "Quantiles of the t distribution",
-        arguments: [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (9, 2.2622), (30, 2.0423)])
-    func quantiles(freedom: Int, expected: Double) {
-        #expect(abs(StudentT.quantile(0.975, freedom: freedom) - expected) < 1e-4)
-    }
-
     @Test("The interval of three values")
     func interval() throws {
         let estimate = Estimate([1, 2, 3])

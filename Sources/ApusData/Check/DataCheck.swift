@@ -171,7 +171,7 @@ struct Look: Sendable {
     }
 
     private mutating func note(_ image: Image) {
-        size = ImageSize(height: image.height, width: image.width)
+        size = image.size
         sums = ImageSums(image)
         let first = image.pixels.prefix(image.channels)
         let isOneColor = stride(from: 0, to: image.pixels.count, by: image.channels).allSatisfy {

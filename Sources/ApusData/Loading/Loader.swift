@@ -126,7 +126,7 @@ public final class Loader {
         var size = ImageSize(1)
         func look(_ index: Int) throws {
             let image = try source.image(at: index)
-            size = ImageSize(height: image.height, width: image.width)
+            size = image.size
         }
         switch brokenImages {
         case .stop: try look(0)

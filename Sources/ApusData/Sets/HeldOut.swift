@@ -1,30 +1,5 @@
 import ApusTensor
 
-/// Some images of a source, in its order.
-public struct SubsetSource: ImageSource {
-    public let base: any ImageSource
-    private let indices: [Int]
-
-    /// Takes the images at `indices`, all of which must be below the count of `base`.
-    public init(_ base: any ImageSource, indices: [Int]) {
-        self.base = base
-        self.indices = indices
-    }
-
-    public var count: Int { indices.count }
-    public var classNames: [String] { base.classNames }
-    public var imageShape: ImageShape? { base.imageShape }
-    public var decoder: ImageDecoder { base.decoder }
-    public var otherFiles: [String] { base.otherFiles }
-    public func label(at index: Int) -> Int { base.label(at: indices[index]) }
-    public func image(at index: Int) throws -> Image { try base.image(at: indices[index]) }
-    public func stored(at index: Int) throws -> StoredImage {
-        try base.stored(at: indices[index])
-    }
-    public func name(of index: Int) -> String { base.name(of: indices[index]) }
-    public func stableName(of index: Int) -> String { base.stableName(of: indices[index]) }
-}
-
 /// A part of the training images that is not learned from.
 ///
 /// A hash of an image's stable name decides on which side it is. So an image stays there when others

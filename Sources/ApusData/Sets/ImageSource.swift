@@ -1,3 +1,5 @@
+import ApusTensor
+
 /// Images that can be read in any order, from any thread, with labels or without.
 public protocol ImageSource: Sendable {
     /// The number of images.
@@ -46,6 +48,9 @@ public struct ImageShape: Hashable, Sendable, Codable, CustomStringConvertible {
 
     /// The height and the width.
     public var size: ImageSize { ImageSize(height: height, width: width) }
+
+    /// What a network takes: [channels, height, width].
+    public var input: Shape { [channels, height, width] }
 
     public var description: String { "\(channels)x\(height)x\(width)" }
 }

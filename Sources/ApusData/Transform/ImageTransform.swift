@@ -52,7 +52,7 @@ public struct ImageTransform: Sendable {
         _ image: Image, name: String, key: RandomKey?, to target: UnsafeMutablePointer<Float>,
         scratch: TransformScratch
     ) throws {
-        let size = ImageSize(height: image.height, width: image.width)
+        let size = image.size
         var geometry = try geometry(of: size, key: key, name: name)
         var picture = image.converted(toChannels: preprocessing.channels)
         if roundsToBytes(key) {

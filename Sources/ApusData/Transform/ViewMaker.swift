@@ -56,7 +56,7 @@ package final class ViewMaker {
             }
             return
         }
-        try decide(ImageSize(height: image.height, width: image.width), name, key)
+        try decide(image.size, name, key)
         image.converted(toChannels: channels).withRegion { write($0, key, target) }
     }
 

@@ -1,6 +1,7 @@
 import ApusData
 import ApusRuntime
 import ApusTensor
+import CKernels
 
 /// The gradient of a batch that need not fit in memory at once.
 ///
@@ -132,10 +133,15 @@ package final class ContrastiveStep {
         session.setInput("projectionGradient", gradient.elements)
         session.runBackward(randomKey: key.child(index))
         guard chunks > 1 else { return }
-        let own = store.gradientBlock
-        if index == 0 { sum.base.update(repeating: 0, count: sum.count) }
-        for i in 0..<sum.count { sum.base[i] += own.base[i] }
-        if index == chunks - 1 { own.base.update(from: sum.base, count: sum.count) }
+        let (own, sum) = (store.gradientBlock.base, sum.base)
+        EngineThread.shared.perform {
+            Team(threads: recipe.threads).splitArray(store.gradientBlock.count) { begin, end in
+                let count = end - begin
+                if index == 0 { (sum + begin).update(repeating: 0, count: count) }
+                apus_add(apus_float32, sum, own, sum, begin, end)
+                if index == chunks - 1 { (own + begin).update(from: sum + begin, count: count) }
+            }
+        }
     }
 
     /// Rows of a chunk within those of the batch: the first views, then the second.

@@ -20,8 +20,8 @@ public final class OnlineProbe {
 
     private let recipe: Recipe
     private let encoder: Evaluator
-    private let fitted: SelectedImages
-    private let measured: SelectedImages
+    private let fitted: SubsetSource
+    private let measured: SubsetSource
     private let preprocessing: Preprocessing
     private let threads: Int
     /// The algorithm of every convolution that had a choice, by problem.
@@ -49,8 +49,8 @@ public final class OnlineProbe {
         guard split >= 1, split < drawn.count else {
             throw TrainingError("--online needs at least 2 labelled images")
         }
-        fitted = SelectedImages(source, Array(drawn[..<split]))
-        measured = SelectedImages(source, Array(drawn[split...]))
+        fitted = SubsetSource(source, indices: Array(drawn[..<split]))
+        measured = SubsetSource(source, indices: Array(drawn[split...]))
         self.encoder = try Evaluator(
             encoder, parameters: parameters, batch: min(256, drawn.count),
             configuration: configuration)
@@ -74,7 +74,7 @@ public final class OnlineProbe {
     }
 
     private func features(
-        _ source: SelectedImages, _ brokenImages: BrokenImages
+        _ source: SubsetSource, _ brokenImages: BrokenImages
     ) throws -> LabelledFeatures {
         var options = LoaderOptions.evaluation(
             batchSize: encoder.batch, workers: max(1, threads))

@@ -53,7 +53,7 @@ public final class Pretrainer {
         try recipe.validate()
         self.recipe = recipe
         self.folder = folder
-        let source = recipe.limit.map { SelectedImages(source, first: $0) } ?? source
+        let source = recipe.limit.map { SubsetSource(source, first: $0) } ?? source
         self.source = source
         let stepsPerEpoch = source.count / recipe.batch
         guard stepsPerEpoch >= 1 else {

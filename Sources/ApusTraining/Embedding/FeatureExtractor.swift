@@ -41,16 +41,7 @@ public final class FeatureExtractor {
 
     /// The features [n, width] of up to `batch` images.
     public func features(_ images: Tensor) -> Tensor {
-        let count = images.shape[0]
-        precondition(count <= batch, "\(count) images do not fit a batch of \(batch)")
-        var elements = images.elements
-        // Rows are independent in use; what fills an incomplete batch is never looked at.
-        let filling = session.inputShape("images").count - elements.count
-        elements += [Float](repeating: 0, count: filling)
-        session.setInput("images", elements)
-        session.run()
-        let all = session.output(layer.rawValue)
-        return Tensor([count, width], Array(all.elements[0..<count * width]))
+        session.rows(layer.rawValue, of: images)
     }
 
     /// The features and labels of every image of a source, each read once, in their order.

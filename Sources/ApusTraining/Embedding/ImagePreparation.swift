@@ -24,8 +24,19 @@ public struct ImagePreparation: Sendable {
         _ image: Image, name: String, to target: UnsafeMutablePointer<Float>,
         scratch: TransformScratch
     ) throws {
+        try ImageTransform(preprocessing: preprocessing(for: image), output: output)
+            .write(image, name: name, key: nil, to: target, scratch: scratch)
+    }
+
+    /// Which part of an image becomes the input, and how.
+    func geometry(of image: Image, name: String) throws -> ViewGeometry {
+        try ViewGeometry(
+            of: image.size, preprocessing: preprocessing(for: image), output: output, name: name)
+    }
+
+    private func preprocessing(for image: Image) -> Preprocessing {
         var preprocessing = preprocessing
-        let size = ImageSize(height: image.height, width: image.width)
+        let size = image.size
         let resized = preprocessing.resize.size(of: size)
         if ImageTransform.outputSize(of: size, preprocessing) != output
             || resized.height < output.height || resized.width < output.width
@@ -33,7 +44,6 @@ public struct ImagePreparation: Sendable {
             preprocessing.resize = .shortSide(max(output.height, output.width))
             preprocessing.crop = output
         }
-        try ImageTransform(preprocessing: preprocessing, output: output)
-            .write(image, name: name, key: nil, to: target, scratch: scratch)
+        return preprocessing
     }
 }

@@ -16,7 +16,7 @@ struct FineTuner {
     /// Trains on `train` and gives the share of `test` that is recognized, whose images are read
     /// once, when all is done. Everything but the starting weights is the same for any `start`.
     func accuracy(
-        _ name: String, train: LabelledSubset, test: any ImageSource, start: FeatureEncoder?,
+        _ name: String, train: SubsetSource, test: any ImageSource, start: FeatureEncoder?,
         percent: Double, rate: Float, seed: UInt64
     ) throws -> (accuracy: Double, steps: Int) {
         let recipe = try recipe(train, percent: percent, rate: rate, seed: seed)
@@ -40,16 +40,13 @@ struct FineTuner {
         let evaluator = try Evaluator(
             recipe.network, parameters: trainer.parameters, batch: min(128, test.count),
             configuration: configuration)
-        let loader = try Loader(
-            source: test, preprocessing: recipe.preprocessing,
-            options: .evaluation(
-                batchSize: evaluator.batch, workers: max(1, min(4, settings.threads))))
-        defer { loader.stop() }
-        return (try evaluator.evaluate(loader).top1, trainer.stepsPerEpoch * recipe.epochs)
+        let evaluation = try evaluator.evaluate(
+            test, recipe.preprocessing, workers: max(1, min(4, settings.threads)))
+        return (evaluation.top1, trainer.stepsPerEpoch * recipe.epochs)
     }
 
     private func recipe(
-        _ train: LabelledSubset, percent: Double, rate: Float, seed: UInt64
+        _ train: SubsetSource, percent: Double, rate: Float, seed: UInt64
     ) throws -> Recipe {
         var network = encoder.network
         network.layers.append(Dense("classifier", train.classNames.count).layer)

@@ -175,10 +175,10 @@ public final class Prober {
         guard parts.contains(where: { !report.has($0) }) else { return }
         let labels = (0..<train.count).map { Int32(train.label(at: $0)) }
 
-        func subset(_ seed: UInt64) -> LabelledSubset {
-            LabelledSubset(
-                source: train,
-                positions: BalancedSubset.draw(
+        func subset(_ seed: UInt64) -> SubsetSource {
+            SubsetSource(
+                train,
+                indices: BalancedSubset.draw(
                     percent / 100, of: labels, classes: train.classNames.count,
                     key: RandomKey(seed: seed).child("labels")))
         }
@@ -218,12 +218,12 @@ public final class Prober {
     /// The rate that does best on a fifth of the labels of the first seed, which are held out; of
     /// equal ones the first.
     private func chooseRate(
-        _ part: ProbePart, _ labelled: LabelledSubset,
-        _ accuracy: (LabelledSubset, LabelledSubset, Float) throws -> Double
+        _ part: ProbePart, _ labelled: SubsetSource,
+        _ accuracy: (SubsetSource, SubsetSource, Float) throws -> Double
     ) throws -> Float {
         guard settings.rates.count > 1 else { return settings.rates[0] }
         let (kept, heldOut) = BalancedSubset.holdOut(
-            0.2, of: labelled.positions.map { Int32(train.label(at: $0)) },
+            0.2, of: labelled.indices.map { Int32(train.label(at: $0)) },
             classes: train.classNames.count,
             key: RandomKey(seed: settings.seeds[0]).child("rate"))
         guard !heldOut.isEmpty else {
@@ -231,8 +231,8 @@ public final class Prober {
                 "\(part.percent) % of the labels are one a class, too few to choose a learning rate "
                     + "on; give a single one with --rates or a larger part")
         }
-        func images(_ indices: [Int]) -> LabelledSubset {
-            LabelledSubset(source: train, positions: indices.map { labelled.positions[$0] })
+        func images(_ indices: [Int]) -> SubsetSource {
+            SubsetSource(train, indices: indices.map { labelled.indices[$0] })
         }
         for rate in settings.rates {
             let isKnown = report.trials.contains { $0.part == part && $0.learningRate == rate }

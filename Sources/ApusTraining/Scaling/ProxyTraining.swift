@@ -60,30 +60,7 @@ public struct ProxyTraining: Sendable {
         }
         let evaluator = try Evaluator(
             network, parameters: store, batch: batch, configuration: configuration)
-        let some = EvenlySpaced(test, count: min(testImages, test.count))
-        let evaluation = try Loader(
-            source: some, preprocessing: preprocessing,
-            options: .evaluation(batchSize: batch, workers: options.workers))
-        defer { evaluation.stop() }
-        return try evaluator.evaluate(evaluation).top1
+        let some = SubsetSource(test, count: testImages)
+        return try evaluator.evaluate(some, preprocessing, workers: options.workers).top1
     }
-}
-
-/// Every so many-th image of a set.
-private struct EvenlySpaced: ImageSource {
-    let all: any ImageSource
-    let count: Int
-
-    init(_ all: any ImageSource, count: Int) {
-        self.all = all
-        self.count = count
-    }
-
-    var classNames: [String] { all.classNames }
-    var imageShape: ImageShape? { all.imageShape }
-    func label(at index: Int) -> Int { all.label(at: place(index)) }
-    func image(at index: Int) throws -> Image { try all.image(at: place(index)) }
-    func stored(at index: Int) throws -> StoredImage { try all.stored(at: place(index)) }
-    func name(of index: Int) -> String { all.name(of: place(index)) }
-    private func place(_ index: Int) -> Int { index * all.count / count }
 }

@@ -2,7 +2,7 @@ import ApusGraph
 import ApusTensor
 import CKernels
 
-/// One pass of a 3x3 convolution by our own kernels (see `winograd.c`).
+/// One pass of a 3x3 convolution by our own kernels (see `winograd.h`).
 final class WinogradStep: Step {
     /// What the threads share out.
     enum Split {

@@ -100,22 +100,20 @@ final class DepthwiseStep: Step {
             split(planes) { geometry, scratch, begin, end in
                 apus_depthwise(
                     block, problem.type.kernel, o.input, packed, problem.bias ? bias : nil,
-                    o.output, problem.adds,
-                    problem.rectifies, geometry, scratch, channelBlocks, begin, end)
+                    o.output, problem.adds, problem.rectifies, geometry, scratch, channelBlocks,
+                    begin, end)
             }
         case .inputGradient:
             split(planes) { geometry, scratch, begin, end in
                 apus_depthwise_input_gradient(
                     block, problem.type.kernel, o.output, packed, o.input, geometry, scratch,
-                    channelBlocks, begin,
-                    end)
+                    channelBlocks, begin, end)
             }
         case .weightGradient:
             split(chunks * channelBlocks) { geometry, scratch, begin, end in
                 apus_depthwise_weight_gradient(
                     block, problem.type.kernel, o.input, o.output, packed, problem.bias, geometry,
-                    scratch,
-                    problem.input[0], chunks, channelBlocks, begin, end)
+                    scratch, problem.input[0], chunks, channelBlocks, begin, end)
             }
             team.split(channelBlocks, grain: 64) { begin, end in
                 apus_depthwise_collect(

@@ -1,0 +1,47 @@
+import ApusGraph
+import CDNNL
+
+/// How a convolution is computed: by the library, or by our own kernels.
+enum ConvolutionAlgorithm: String, CaseIterable {
+    case direct, winograd
+    case depthwise = "apus-depthwise"
+    case winogradTiles = "apus-winograd-tiles"
+    case winogradChannels = "apus-winograd-channels"
+
+    /// The library's name; nil for what is our own.
+    var kind: dnnl_alg_kind_t? {
+        switch self {
+        case .direct: dnnl_convolution_direct
+        case .winograd: dnnl_convolution_winograd
+        case .depthwise, .winogradTiles, .winogradChannels: nil
+        }
+    }
+
+    /// Algorithms worth trying: the most exact first, of equals the one that is mostly faster.
+    static func candidates(
+        _ problem: ConvolutionProblem, threads: Int
+    ) -> [ConvolutionAlgorithm] {
+        if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
+        let window = problem.window
+        let fits =
+            window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
+            && problem.groups == 1
+        guard fits else { return [.direct] }
+        // The library has Winograd's algorithm for 32-bit floats only.
+        let library: [ConvolutionAlgorithm] =
+            problem.type == .float32 ? [.direct, .winograd] : [.direct]
+        guard WinogradStep.supports(problem) else { return library }
+        // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
+        // at once; sharing out tiles keeps a weight gradient of every thread.
+        let (inputs, outputs) = (problem.input[1], problem.output[1])
+        let tiles = problem.output[0] * problem.output[2] * problem.output[3] / 16
+        var own: [ConvolutionAlgorithm] = []
+        if problem.pass != .weightGradient || inputs * outputs * threads <= 1 << 21 {
+            own.append(.winogradTiles)
+        }
+        if inputs * outputs >= 1 << 14, tiles * max(inputs, outputs) <= 1 << 18 {
+            own.append(.winogradChannels)
+        }
+        return library + own
+    }
+}

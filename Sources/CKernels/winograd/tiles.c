@@ -1,0 +1,94 @@
+// For images of many tiles: a thread does chunks of tiles with all channels.
+#include "fetch.h"
+
+/// Tiles first..<first + count; those of the chunk behind it are fetched meanwhile.
+typedef struct { long first, count, next, ahead; } Chunk;
+
+static Chunk chunk_from(long first, long stride, long end) {
+    const long next = first + stride;
+    return (Chunk){ first, end - first < stride ? end - first : stride,
+                    next, end - next < stride ? end - next : stride };
+}
+
+long apus_winograd_stride(const apus_winograd *w) {
+    // Weights that do not fit into the second-level cache are read anew for every chunk, from the third
+    // or from memory: larger chunks. Else the chunk itself should stay in that cache.
+    const long weights = apus_winograd_weight_count(w) * (long)sizeof(float);
+    if (weights > 16 << 20) return 96;
+    if (weights > 1 << 20) return 48;
+    const long fits = (64 << 10) / (36 * 16 * (BLOCKS(w->inputChannels) + BLOCKS(w->outputChannels)));
+    return fits < 24 ? 24 : fits / 12 * 12;
+}
+
+long apus_winograd_scratch(const apus_winograd *w, long stride) {
+    return 36 * (POSITION(BLOCKS(w->inputChannels), stride) + POSITION(BLOCKS(w->outputChannels), stride));
+}
+
+/// m = v * u at one position.
+static void multiply(
+    const apus_winograd *w, Products v, const float *u, Products m, long p, long count) {
+    const long channels = w->inputChannels;
+    for (long pair = 0; 2 * pair < BLOCKS(w->outputChannels); pair++) {
+        const long width = PAIR_LANES(w, pair);
+        apus_winograd_multiply(
+            channels, width, v.base + p * v.position, v.block,
+            u + pair * PAIR(channels) + p * PAIR_POSITION(width, channels),
+            m.base + p * m.position + 2 * pair * m.block, m.block, count);
+    }
+}
+
+/// s (+)= v * d at one position.
+static void correlate(
+    const apus_winograd *w, Products v, Products d, float *s, long p, long count, bool adds) {
+    const long inputs = BLOCKS(w->inputChannels);
+    for (long pair = 0; 2 * pair < BLOCKS(w->outputChannels); pair++) {
+        const long width = PAIR_LANES(w, pair);
+        float *sums = s + pair * PAIR(inputs * 16) + p * PAIR_POSITION(width, inputs * 16);
+        for (long block = 0; block < inputs; block++)
+            apus_winograd_correlate(
+                LANES(w->inputChannels, block), width,
+                v.base + p * v.position + block * v.block,
+                d.base + p * d.position + 2 * pair * d.block, d.block,
+                sums + block * 16 * width, count, adds);
+    }
+}
+
+void apus_winograd_by_tiles(
+    const apus_winograd *w, const void *x, const float *u, const float *bias, void *y, float *scratch,
+    long stride, long begin, long end) {
+    const long inputs = BLOCKS(w->inputChannels), outputs = BLOCKS(w->outputChannels);
+    const Products v = PRODUCTS(scratch, inputs, stride);
+    const Products m = PRODUCTS(scratch + 36 * v.position, outputs, stride);
+    for (long first = begin; first < end; first += stride) {
+        const Chunk c = chunk_from(first, stride, end);
+        Fetch source = fetch_input(w, x, c.next, c.ahead);
+        Fetch target = fetch_output(w, y, c.first, c.count);
+        apus_winograd_transform_input(w, x, v, c.first, c.count, 0, inputs);
+        for (long p = 0; p < 36; p++) {
+            fetch_for_reading(w, &source, p);
+            fetch_for_writing(w, &target, p);
+            multiply(w, v, u, m, p, c.count);
+        }
+        apus_winograd_transform_output(w, m, bias, y, c.first, c.count, 0, outputs);
+    }
+}
+
+void apus_winograd_weight_gradient_by_tiles(
+    const apus_winograd *w, const void *x, const void *dy, float *s, float *scratch, long stride,
+    long begin, long end) {
+    const long inputs = BLOCKS(w->inputChannels), outputs = BLOCKS(w->outputChannels);
+    const Products v = PRODUCTS(scratch, inputs, stride);
+    const Products d = PRODUCTS(scratch + 36 * v.position, outputs, stride);
+    for (long first = begin; first < end; first += stride) {
+        const Chunk c = chunk_from(first, stride, end);
+        Fetch source = fetch_input(w, x, c.next, c.ahead);
+        Fetch target = fetch_output(w, dy, c.next, c.ahead);
+        apus_winograd_transform_input(w, x, v, c.first, c.count, 0, inputs);
+        apus_winograd_transform_gradient(w, dy, d, c.first, c.count, 0, outputs);
+        for (long p = 0; p < 36; p++) {
+            fetch_for_reading(w, &source, p);
+            fetch_for_reading(w, &target, p);
+            correlate(w, v, d, s, p, c.count, first > begin);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// Convolutions with 3x3 kernels by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016):
+// 36 multiplications for 16 pixels of output instead of 144.
+//
+// An image is cut into tiles of 6x6 pixels that overlap by two. With U = G g G^T and V = B^T d B the
+// products m = sum over input channels of U * V are 36 matrix products, one for every position in
+// the tile, and A^T m A is the tile of output. The interpolation points are 0, +-P, +-Q and infinity.
+//
+// rows.h multiplies by the matrices; images.c and weights.c transform, products.c multiplies. What
+// the threads share out is either tiles (tiles.c) or output channels (channels.c).
+#ifndef APUS_WINOGRAD_H
+#define APUS_WINOGRAD_H
+
+#include "kernels.h"
+
+// Called on machines with AVX-512 only; elsewhere the compiler makes what it can of the vectors.
+#if defined(__x86_64__)
+// Without a minimal width clang would split the vectors in two.
+#define WIDE __attribute__((target("arch=x86-64-v4,prfchw"), min_vector_width(512)))
+#else
+#define WIDE
+#endif
+#define WIDE_INLINE static inline __attribute__((always_inline)) WIDE
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+typedef float V __attribute__((vector_size(64)));
+
+#define BLOCKS(channels) (((channels) + 15) / 16)
+#define LANES(channels, block) ((channels) - (block) * 16 < 16 ? (channels) - (block) * 16 : 16)
+
+// ---- Transformed tiles ----
+
+/// Transformed tiles: [36 positions][channel block][tile][lane].
+typedef struct { float *base; long block, position; } Products;
+
+/// An odd number of cache lines from position to position, so that the positions of a tile do not
+/// fall into the same set of the cache.
+#define POSITION(blocks, stride) ((((blocks) * (stride)) | 1) * 16)
+#define PRODUCTS(base, blocks, stride) ((Products){ base, (stride) * 16, POSITION(blocks, stride) })
+
+/// V = B^T d B, A dy A^T, and y = A^T m A (+ bias) (+ y) (then max(0, .)) of tiles
+/// first..<first + count for the channel blocks begin..<end.
+void apus_winograd_transform_input(
+    const apus_winograd *w, const void *x, Products v, long first, long count, long begin, long end);
+void apus_winograd_transform_gradient(
+    const apus_winograd *w, const void *dy, Products d, long first, long count, long begin, long end);
+void apus_winograd_transform_output(
+    const apus_winograd *w, Products m, const float *bias, void *y, long first, long count,
+    long begin, long end);
+
+// ---- Transformed weights lie as [pair of output blocks][36][input channel][lane of the pair]; an odd
+// last block is alone. Gradients do too, but with whole blocks of input channels. ----
+
+/// Lanes of a pair of output blocks: 32, or 16 of an odd last one.
+#define PAIR_LANES(w, pair) (2 * (pair) + 1 < BLOCKS((w)->outputChannels) ? 32 : 16)
+
+/// Floats between positions, an odd number of cache lines as well, and from pair to pair.
+#define PAIR_POSITION(width, channels) (((width) / 16 * (channels) | 1) * 16)
+#define PAIR(channels) (36 * PAIR_POSITION(32, channels))
+
+/// U = G g G^T of one pair of output blocks: u[36][input channel][lane].
+WIDE void apus_winograd_transform_weights(
+    const apus_winograd *w, const float *weights, float *u, long pair);
+
+/// Weight gradients G^T s G of a pair of output blocks and some input channels, where s[36][input
+/// channel][lane] is the sum of several parts.
+WIDE void apus_winograd_transform_weight_gradient(
+    const apus_winograd *w, const float *s, long position, long parts, long part, float *weights,
+    long pair, long firstChannel, long channels);
+
+// ---- Products at one position for one pair of output blocks, 32 or 16 lanes wide ----
+
+/// m[block][tile] = sum over channels of v[tile][channel] * u[channel][block]
+void apus_winograd_multiply(
+    long channels, long width, const float *v, long vBlock, const float *u, float *m, long mBlock,
+    long count);
+
+/// s[channel][block] (+)= sum over tiles of v[tile][channel] * d[tile][block], for one block of input
+/// channels.
+WIDE void apus_winograd_correlate(
+    long channels, long width, const float *v, const float *d, long dBlock, float *s, long count,
+    bool adds);
+
+#endif
