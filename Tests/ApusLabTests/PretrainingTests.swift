@@ -29,7 +29,8 @@ struct PretrainingTests {
 
     @Test("The plan fits the budget, and longer jobs see more images")
     func plan() throws {
-        let jobs = try jobs(context(TemporaryFolder()))
+        let folder = try TemporaryFolder()
+        let jobs = try jobs(context(folder))
         let rates = ["plain": 0.001, "long": 0.002]
         let plan = LabContext.plan(jobs, rates, seeds: 3, seconds: 601, atMost: 1_000_000)
         // 65 % of 601 seconds over three times 0.001 and three lengths of 0.002.
@@ -74,7 +75,8 @@ struct PretrainingTests {
 
     @Test("What is looked at is the trained encoder, and the drawn one where nothing is trained")
     func encoders() throws {
-        let lab = try context(TemporaryFolder())
+        let folder = try TemporaryFolder()
+        let lab = try context(folder)
         let jobs = try jobs(lab)
         let drawn = ParameterStore(
             try jobs[0].recipe.encoder.graph(batch: 1, mode: .inference), seed: 1)
@@ -107,7 +109,8 @@ struct PretrainingTests {
 
     @Test("Fine-tuning starts from the weights it is given, and training without from drawn ones")
     func initial() throws {
-        let lab = try context(TemporaryFolder())
+        let folder = try TemporaryFolder()
+        let lab = try context(folder)
         let network = try Models.named("resnet8-cifar", input: [1, 6, 6], classes: 3)
         var job = TrainingJob("tuned", network, learningRate: 1e-30)
         job.batch = 16
@@ -129,7 +132,8 @@ struct PretrainingTests {
 
     @Test("A batch larger than the data is told")
     func tooLarge() throws {
-        let lab = try context(TemporaryFolder())
+        let folder = try TemporaryFolder()
+        let lab = try context(folder)
         let job = PretrainingJob("large", try lab.pretraining(batch: 256))
         #expect { _ = try lab.pretrain([job]) } throws: { "\($0)".contains("--data") }
     }

@@ -107,7 +107,9 @@ struct Augmentations: Experiment {
             LabContext.pretrainingSetup + [
                 "Both views are changed by what is named and nothing else, always; pixels in the order "
                     + "of the names, after the crop. The paper changes only one view and crops all "
-                    + "images first."
+                    + "images first.",
+                "Sobel filters are not random: alone they make both views the same, which leaves "
+                    + "nothing to learn from.",
             ]
         findings.remarks = all.divergences
         if usual.preprocessing.channels == 1 {
