@@ -6,8 +6,8 @@ import ApusTraining
 
 /// The images experiments learn from and are tested on.
 public struct LabData: Sendable {
-    public let name: String
-    public let train: any ImageSource
+    public private(set) var name: String
+    public private(set) var train: any ImageSource
     public let test: any ImageSource
     public private(set) var preprocessing: Preprocessing
     /// One image: [channels, height, width].
@@ -36,6 +36,19 @@ public struct LabData: Sendable {
         _ name: String, _ change: (any ImageSource) -> any ImageSource
     ) throws -> LabData {
         try LabData(name, train: change(train), test: change(test))
+    }
+
+    /// The same data with only a share of the training images, as many of every class, prepared as
+    /// before. A share of 1 is all.
+    package func labelled(_ share: Double) -> LabData {
+        if share >= 1 { return self }
+        let labels = (0..<train.count).map { Int32(train.label(at: $0)) }
+        let drawn = BalancedSubset.draw(
+            share, of: labels, classes: classes, key: RandomKey(seed: 0).child("labels"))
+        var part = self
+        part.name = "\(name), \(drawn.count) labels"
+        part.train = SelectedImages(train, drawn)
+        return part
     }
 
     /// The same images resized to what a network takes.

@@ -17,14 +17,16 @@ public struct TrainingMoment {
 }
 
 /// Trains one job's network, on images resized to what it takes, once for every seed that asks: the compiled session is shared.
-final class LabTrainer {
+package final class LabTrainer {
     let job: TrainingJob
     private let data: LabData
     private let session: Session
     private let evaluator: Evaluator
     private let parameters: ParameterStore
 
-    init(_ job: TrainingJob, _ data: LabData, _ configuration: Session.Configuration) throws {
+    package init(
+        _ job: TrainingJob, _ data: LabData, _ configuration: Session.Configuration
+    ) throws {
         self.job = job
         self.data = data.fitted(to: job.network.input)
         guard data.train.count >= job.batch else {
@@ -73,12 +75,16 @@ final class LabTrainer {
         1 - (try evaluator.evaluate(Subset(data.test, count: images), data.preprocessing)).top1
     }
 
-    /// Trains from new weights. `inspect` is shown the first gradients and every point.
-    func run(
-        seed: UInt64, _ plan: TrainingPlan, shouldStop: () -> Bool, progress: (Int) -> Void,
-        inspect: (TrainingMoment) throws -> [String: [Double]]
+    /// Trains from new weights, or from those of `initial` that the network has. `inspect` is shown the first gradients and every point.
+    package func run(
+        seed: UInt64, _ plan: TrainingPlan, initial: ParameterStore? = nil,
+        shouldStop: () -> Bool, progress: (Int) -> Void,
+        inspect: (TrainingMoment) throws -> [String: [Double]] = { _ in [:] }
     ) throws -> TrainingResult {
         parameters.initialize(seed: seed)
+        for name in initial?.names ?? [] where parameters.shape(name) != nil {
+            if let tensor = initial?.tensor(name) { try parameters.set(name, tensor) }
+        }
         let optimizer = Optimizer(
             job.optimizer, weightDecay: job.weightDecay, for: parameters)
         let loader = try loader(seed: seed)

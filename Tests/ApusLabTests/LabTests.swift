@@ -32,7 +32,7 @@ struct LabTests {
         }
     }
 
-    @Test("The usual budgets leave time for the six experiments to come")
+    @Test("The usual budgets fit into four hours")
     func budgets() {
         #expect(Lab.experiments.map(\.minutes).reduce(0, +) <= 4 * 60)
         for experiment in Lab.experiments {

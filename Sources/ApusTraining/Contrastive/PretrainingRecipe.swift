@@ -124,7 +124,7 @@ public struct PretrainingRecipe: Hashable, Codable, Sendable, RunRecipe {
     }
 
     /// The share BYOL's target keeps at a step: 1 - (1 - start) * (cos(pi k / K) + 1) / 2.
-    func targetShare(step: Int, steps: Int) -> Float {
+    package func targetShare(step: Int, steps: Int) -> Float {
         let fall = (cos(.pi * Double(step) / Double(max(steps, 1))) + 1) / 2
         return Float(1 - (1 - targetMomentum) * fall)
     }

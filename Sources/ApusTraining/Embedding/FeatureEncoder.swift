@@ -86,6 +86,23 @@ public struct FeatureEncoder {
         }
     }
 
+    /// What pretraining by `recipe` has made of `trained`, which is copied.
+    package init(_ recipe: PretrainingRecipe, trained: ParameterStore) throws {
+        origin = .pretrained
+        network = recipe.encoder
+        head = recipe.head
+        preprocessing = recipe.preprocessing
+        data = recipe.data
+        augmentation = nil
+        parameters = ParameterStore(try Self.graph(network, head, batch: 1), seed: 0)
+        for name in parameters.names {
+            guard let tensor = trained.tensor(name) else {
+                throw TrainingError("\(network.name) has no trained \(name)")
+            }
+            try parameters.set(name, tensor)
+        }
+    }
+
     private init(_ other: FeatureEncoder, seed: UInt64) throws {
         origin = .random
         network = other.network
