@@ -47,7 +47,7 @@ public struct LabData: Sendable {
             share, of: labels, classes: classes, key: RandomKey(seed: 0).child("labels"))
         var part = self
         part.name = "\(name), \(drawn.count) labels"
-        part.train = SelectedImages(train, drawn)
+        part.train = SubsetSource(train, indices: drawn)
         return part
     }
 
