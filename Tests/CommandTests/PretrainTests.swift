@@ -68,7 +68,7 @@ struct PretrainTests {
     }
 
     @Test("Interrupted and killed runs end with the same bytes as one that was left alone")
-    func sameBytes() async throws {
+    func sameBytes() throws {
         let scratch = try Scratch()
         try scratch.writeClasses(side: 16, train: 40)
         let whole = try Command.start(arguments(scratch, "whole", "--epochs", "12")).wait()
@@ -76,14 +76,14 @@ struct PretrainTests {
         let expected = try scratch.bytes("whole/checkpoints/last.safetensors")
 
         let run = try Command.start(arguments(scratch, "run", "--epochs", "12"))
-        try await waitFor(scratch, "run/metrics.jsonl", lines: 2)
+        waitFor(scratch, "run/metrics.jsonl", lines: 2)
         run.process.interrupt()
         let result = try run.wait()
         #expect(result.status == 130 && !result.isKilled, "\(result.errors)")
         #expect(result.errors.contains("apus pretrain --out"))
         let killed = try Command.start(arguments(scratch, "run", "--epochs", "12"))
-        try await waitFor(scratch, "run/metrics.jsonl", lines: 6)
-        try await Task.sleep(for: .milliseconds(Int.random(in: 0...20)))
+        waitFor(scratch, "run/metrics.jsonl", lines: 6)
+        usleep(UInt32.random(in: 0...20_000))
         kill(killed.process.processIdentifier, SIGKILL)
         _ = try killed.wait()
         let resumed = try Command.run("pretrain", "--out", scratch.path("run"))

@@ -76,16 +76,16 @@ struct RunTests {
     }
 
     @Test("Interrupted and killed runs end with the same bytes as one that was left alone")
-    func sameBytes() async throws {
+    func sameBytes() throws {
         let scratch = try Scratch()
         // Large enough that a run is still going on when the signal comes.
         try scratch.writeClasses(side: 24, train: 40)
-        let whole = try Command.start(arguments(scratch, "whole", epochs: 40)).wait()
+        let whole = try Command.start(arguments(scratch, "whole", epochs: 120)).wait()
         #expect(whole.status == 0, "\(whole.errors)")
         let expected = try scratch.bytes("whole/checkpoints/last.safetensors")
 
-        let interrupted = try Command.start(arguments(scratch, "interrupted", epochs: 40))
-        try await waitFor(scratch, "interrupted/metrics.jsonl", lines: 4)
+        let interrupted = try Command.start(arguments(scratch, "interrupted", epochs: 120))
+        waitFor(scratch, "interrupted/metrics.jsonl", lines: 4)
         interrupted.process.interrupt()
         let result = try interrupted.wait()
         #expect(result.status == 130 && !result.isKilled, "\(result.errors)")
@@ -95,17 +95,17 @@ struct RunTests {
         #expect(resumed.status == 0, "\(resumed.errors)")
         #expect(try scratch.bytes("interrupted/checkpoints/last.safetensors") == expected)
 
-        for lines in [1, 9, 23] {
-            let killed = try Command.start(arguments(scratch, "killed", epochs: 40))
-            try await waitFor(scratch, "killed/metrics.jsonl", lines: lines)
-            try await Task.sleep(for: .milliseconds(Int.random(in: 0...20)))
+        for lines in [1, 29, 83] {
+            let killed = try Command.start(arguments(scratch, "killed", epochs: 120))
+            waitFor(scratch, "killed/metrics.jsonl", lines: lines)
+            usleep(UInt32.random(in: 0...20_000))
             kill(killed.process.processIdentifier, SIGKILL)
             #expect(try killed.wait().isKilled)
         }
-        let last = try Command.start(arguments(scratch, "killed", epochs: 40)).wait()
+        let last = try Command.start(arguments(scratch, "killed", epochs: 120)).wait()
         #expect(last.status == 0, "\(last.errors)")
         #expect(try scratch.bytes("killed/checkpoints/last.safetensors") == expected)
         let metrics = try scratch.bytes("killed/metrics.jsonl")
-        #expect(metrics.count { $0 == 10 } == 80)
+        #expect(metrics.count { $0 == 10 } == 240)
     }
 }
