@@ -93,18 +93,12 @@ struct FewLabels: Experiment {
                             })
                     })), pretrained.curves(),
         ]
-        // Top-5 on ImageNet with ResNet-50.
-        let published = ["48.4 and 75.5", "80.4 and 87.8", ""]
         findings.comparison = DataTable(
-            [
-                "labels", "images with labels", "from scratch, %", "fine-tuned, %",
-                "paper, ImageNet top-5, from scratch and fine-tuned, %",
-            ],
+            ["labels", "images with labels", "from scratch, %", "fine-tuned, %"],
             percents.indices.map { index in
                 [
                     "\(NumberText.short(percents[index])) %", "\(parts[index].train.count)",
                     TrainedJob.percent(supervised[index]), TrainedJob.percent(tuned[index]),
-                    published[index],
                 ]
             })
         findings.setup =
