@@ -28,18 +28,11 @@ struct PretrainCommand: ParsableCommand {
     @Option(help: "The network, whose classifier is left out; `apus models` lists them.")
     var model: String?
 
-    @Option(help: "The run folder.")
-    var out: String
+    @OptionGroup var output: RunOptions
 
     @OptionGroup(title: "Recipe") var options: PretrainOptions
 
     @OptionGroup(title: "Limits") var decoding: DecodeOptions
-
-    @Option(help: "Height and width of the views; images are resized to it for use later.")
-    var side: Int?
-
-    @Option(help: "1 for gray, 3 for color. (default: what the images have)")
-    var channels: Int?
 
     @Flag(
         help: """
@@ -48,43 +41,31 @@ struct PretrainCommand: ParsableCommand {
             """)
     var strict = false
 
-    @Flag(help: "Print only errors.")
-    var quiet = false
-
-    @Flag(help: "Print events on standard output, one JSON object a line.")
-    var json = false
-
-    func validate() throws {
-        try require(side, in: 1...4096, "--side")
-        if let channels, channels != 1, channels != 3 {
-            throw ValidationError("--channels must be 1 or 3, not \(channels)")
-        }
-        if out.isEmpty { throw ValidationError("--out needs the name of a folder") }
-    }
-
     func run() throws {
         decoding.apply()
-        let folder = RunFolder(out)
+        let folder = RunFolder(output.out)
         let recipe: PretrainingRecipe
         let source: any ImageSource
         if folder.hasCheckpoint, data == nil, model == nil {
+            try requireNothingElse()
             recipe = try PretrainingRecipe(of: folder)
             source = try DataSets.open(recipe.data, split: .train)
         } else {
             guard let data, let model else {
                 throw ValidationError(
-                    "\(out) holds no checkpoint to continue; give --data and --model")
+                    "\(output.out) holds no checkpoint to continue; give --data and --model")
             }
             // A name that is not known is said before images are looked at.
             _ = try Models.named(model)
             source = try DataSets.open(data, split: .train)
             let (preprocessing, shape) = try Preprocessing.suggested(
-                for: source, name: data, side: side, channels: channels, skipsBroken: !strict)
+                for: source, name: data, side: output.side, channels: output.channels,
+                skipsBroken: !strict)
             recipe = try options.recipe(
                 model: Models.named(model, input: [shape.channels, shape.height, shape.width]),
                 data: data, classNames: source.classNames, preprocessing: preprocessing)
         }
-        let reporter = PretrainReporter(recipe, folder, isQuiet: quiet, isJSON: json)
+        let reporter = PretrainReporter(recipe, folder, isQuiet: output.quiet, isJSON: output.json)
         let baseline = Machine.residentBytes
         let pretrainer = try Pretrainer(
             recipe, folder: folder, source: CachedSource.forSmallImages(source))
@@ -95,5 +76,20 @@ struct PretrainCommand: ParsableCommand {
             shouldStop: { Interrupt.received != nil }, onEvent: reporter.report)
         reporter.closing(pretrainer, isDone: isDone)
         if !isDone { throw ExitCode(128 + (Interrupt.received ?? 2)) }
+    }
+
+    /// A run keeps its recipe: whatever else is asked for would go unheard.
+    private func requireNothingElse() throws {
+        let heard = [
+            "--out", "--quiet", "--json", "--strict", "--max-pixels", "--max-bytes", "--max-scans",
+        ]
+        for argument in CommandLine.arguments where argument.hasPrefix("--") {
+            let name = String(argument.prefix { $0 != "=" })
+            if !heard.contains(name) {
+                throw ValidationError(
+                    "\(output.out) is continued by its own recipe; leave out \(name), or repeat "
+                        + "--data and --model")
+            }
+        }
     }
 }

@@ -42,17 +42,9 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "The network; `apus models` lists them.")
     var model: String?
 
-    @Option(help: "The run folder.")
-    var out: String
-
+    @OptionGroup var output: RunOptions
     @OptionGroup(title: "Recipe") var options: TrainOptions
     @OptionGroup(title: "Limits") var decoding: DecodeOptions
-
-    @Option(help: "Resize the short side of images to this and take the square in the center.")
-    var side: Int?
-
-    @Option(help: "1 for gray, 3 for color. (default: what the images have)")
-    var channels: Int?
 
     @Option(
         name: [.customLong("from"), .customLong("init")],
@@ -72,25 +64,17 @@ struct TrainCommand: ParsableCommand {
             """)
     var recompute = Recomputation.Policy.auto
 
-    @Flag(help: "Print only errors.")
-    var quiet = false
-
-    @Flag(help: "Print events on standard output, one JSON object a line.")
-    var json = false
-
     func validate() throws {
-        try require(side, in: 1...4096, "--side")
-        if let channels, channels != 1, channels != 3 {
-            throw ValidationError("--channels must be 1 or 3, not \(channels)")
-        }
         try require(validation, in: 0.001...0.999, "--validation")
         if validation != nil, data == nil { throw ValidationError("--validation goes with --data") }
-        if out.isEmpty { throw ValidationError("--out needs the name of a folder") }
+        if output.side ?? output.channels != nil, data == nil {
+            throw ValidationError("--side and --channels go with --data: a run keeps its own")
+        }
     }
 
     func run() throws {
         decoding.apply()
-        let folder = RunFolder(out)
+        let folder = RunFolder(output.out)
         let recipe: Recipe
         let train: any ImageSource
         if folder.hasCheckpoint, data == nil, model == nil {
@@ -102,7 +86,7 @@ struct TrainCommand: ParsableCommand {
         } else {
             guard let name = data, let model else {
                 throw ValidationError(
-                    "\(out) holds no checkpoint to continue; give --data and --model")
+                    "\(output.out) holds no checkpoint to continue; give --data and --model")
             }
             let data = validation.map { "validation=\($0):\(name)" } ?? name
             train = try DataSets.open(data, split: .train)
@@ -111,7 +95,7 @@ struct TrainCommand: ParsableCommand {
         }
         let test = try DataSets.openTest(recipe.data)
         let reporter = TrainReporter(
-            recipe, folder, evaluates: test != nil, isQuiet: quiet, isJSON: json)
+            recipe, folder, evaluates: test != nil, isQuiet: output.quiet, isJSON: output.json)
         reporter.hints()
         var left: [String] = []
         var configuration = Session.Configuration()
@@ -136,7 +120,8 @@ struct TrainCommand: ParsableCommand {
         // A name that is not known is said before images are looked at.
         _ = try Models.named(model)
         var (preprocessing, shape) = try Preprocessing.suggested(
-            for: train, name: data, side: side, channels: channels, skipsBroken: skipBroken)
+            for: train, name: data, side: output.side, channels: output.channels,
+            skipsBroken: skipBroken)
         if let initial {
             // What the weights have learned is in the units of their own images.
             let own = try TrainedModel.preprocessing(of: initial)

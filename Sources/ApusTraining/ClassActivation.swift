@@ -72,16 +72,19 @@ public final class ClassActivation {
         if weights == nil { setSeed(label) }
         session.run()
         let logits = session.output("logits").elements
-        let label = label ?? logits.indices.max { logits[$0] < logits[$1] } ?? 0
+        let given = label
+        let label = given ?? logits.indices.max { logits[$0] < logits[$1] } ?? 0
         if let weights {
             let channels = weights.shape[1]
             let own = weights.elements[label * channels..<(label + 1) * channels]
             return Result(label: label, logits: logits, map: combination(own.map(Double.init)))
         }
-        setSeed(label)
-        // What lay in the arena's place of an input may have been overwritten.
-        session.setInput("images", image)
-        session.run()
+        if given == nil {
+            // The class is known only now. What lay in an input's place may have been overwritten.
+            setSeed(label)
+            session.setInput("images", image)
+            session.run()
+        }
         let gradient = session.output("gradient " + layer)
         let pixels = gradient.shape[2] * gradient.shape[3]
         let means = (0..<gradient.shape[1]).map { channel in

@@ -86,6 +86,8 @@ struct PretrainTests {
         usleep(UInt32.random(in: 0...20_000))
         kill(killed.process.processIdentifier, SIGKILL)
         _ = try killed.wait()
+        let unheard = try Command.run("pretrain", "--out", scratch.path("run"), "--epochs=12")
+        expectFailure(unheard, code: 2, "own recipe", "--epochs")
         let resumed = try Command.run("pretrain", "--out", scratch.path("run"))
         #expect(resumed.status == 0, "\(resumed.errors)")
         let isSame = try scratch.bytes("run/checkpoints/last.safetensors") == expected
