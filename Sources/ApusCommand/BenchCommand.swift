@@ -20,6 +20,8 @@ enum Optimization: String, ExpressibleByArgument, CaseIterable {
     case overwriting
     /// Gradients are added up in the passes that read or write them.
     case accumulation
+    /// Squeeze-and-excitation is merged into the normalizations before it.
+    case excitation
     /// Chains of concatenations share one image.
     case sharing
     /// Algorithms of convolutions are timed against each other; else all are direct.
@@ -80,6 +82,7 @@ struct BenchOptions: ParsableArguments {
         configuration.foldsNormalization = !without.contains(.folding)
         configuration.worksInPlace = !without.contains(.overwriting)
         configuration.accumulatesGradients = !without.contains(.accumulation)
+        configuration.fusesExcitation = !without.contains(.excitation)
         configuration.sharesConcatenations = !without.contains(.sharing)
         configuration.tunes = !without.contains(.tuning)
         return configuration

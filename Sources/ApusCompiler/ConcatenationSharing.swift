@@ -101,7 +101,7 @@ public struct ConcatenationSharing {
                     }
                     node.op = .normalize(n)
                     node.inputs.insert(contentsOf: known, at: 3)
-                    node.outputs = [node.outputs[0]]
+                    node.outputs.removeSubrange(1...2)
                 }
             }
             graph.nodes.append(node)

@@ -148,6 +148,7 @@ extension Op {
     var overwrites: [(output: Int, operands: [Int])] {
         switch self {
         case .add, .activationGradient: [(0, [0, 1])]
+        case .excitedNormGradient: [(0, [1, 0])]
         case .activation, .dropout, .stochasticDepth, .normalize, .addBias, .scaleChannels,
             .softmaxGradient:
             [(0, [0])]

@@ -76,6 +76,8 @@ extension Op {
             return position != 1
         case .globalAveragePoolGradient, .flatten:
             return false
+        case .excitedNormGradient:
+            return position <= 1
         default:
             return true
         }
@@ -87,8 +89,10 @@ extension Op {
         guard shape.rank == 4 else { return false }
         switch self {
         case .input, .parameter, .buffer, .constant, .convolutionWeightGradient,
-            .globalAveragePool, .channelDot, .unflatten:
+            .globalAveragePool, .channelDot, .excitationSums, .unflatten:
             return false
+        case .batchNorm, .normalize:
+            return position == 0
         default:
             return true
         }

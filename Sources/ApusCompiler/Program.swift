@@ -29,6 +29,8 @@ public struct Program: Sendable {
         public var worksInPlace = true
         /// Whether gradients are added up in the passes that read or write them.
         public var accumulatesGradients = true
+        /// Whether squeeze-and-excitation is merged into the normalizations before it.
+        public var fusesExcitation = true
         /// Whether chains of concatenations share one image.
         public var sharesConcatenations = true
         /// The number format of images.
@@ -67,6 +69,9 @@ public struct Program: Sendable {
         if differentiate {
             graph = try graph.differentiated()
             graph.removeDeadNodes()
+        }
+        if options.fusesExcitation { graph = try ExcitationFusion()(graph) }
+        if differentiate {
             if options.accumulatesGradients { graph = GradientAccumulation()(graph) }
             if let recomputation {
                 let end = graph.nodes.lastIndex {

@@ -195,7 +195,8 @@ private struct GradientPass {
 
         case .channelMoments, .joinVectors, .movingAverage, .sumRows, .channelDot, .reorder,
             .convert, .convolutionInputGradient, .convolutionWeightGradient,
-            .normalizedConvolution, .batchNormGradient, .activationGradient,
+            .normalizedConvolution, .batchNormGradient, .excitationSums, .excitedNormGradient,
+            .activationGradient,
             .maxPoolGradient, .averagePoolGradient, .globalAveragePoolGradient, .softmaxGradient,
             .subsamplePadGradient, .crossEntropyGradient:
             throw GraphError(

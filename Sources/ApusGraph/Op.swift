@@ -21,10 +21,10 @@ public enum Op: Hashable, Codable, Sendable {
     case convolutionWeightGradient(Window, groups: Int, bias: Bool)
 
     // Batch normalization (Ioffe and Szegedy 2015), per channel.
-    /// Normalizes with the batch's own statistics: x, gamma, beta, [residual] -> y, mean, variance.
-    /// The variance is the biased one.
+    /// Normalizes with the batch's own statistics: x, gamma, beta, [residual] -> y, mean, variance,
+    /// [pooled]. The variance is the biased one.
     case batchNorm(Normalization)
-    /// Normalizes with given statistics: x, gamma, beta, mean, variance, [residual] -> y
+    /// Normalizes with given statistics: x, gamma, beta, mean, variance, [residual] -> y, [pooled]
     case normalize(Normalization)
     /// The statistics alone: x -> mean, variance
     case channelMoments
@@ -34,6 +34,15 @@ public enum Op: Hashable, Codable, Sendable {
     /// With an activation `saved` is what its derivative is found from: y if a residual was added,
     /// else beta. `frozen` is the gradient of `normalize`: the statistics do not depend on x.
     case batchNormGradient(Normalization, frozen: Bool)
+    /// Of a normalization whose result y = f(z) was scaled by a factor a channel: what can be summed over
+    /// pixels before the gradient of its mean is known, with v = x - mean of the channel.
+    /// x, dz, gamma, beta, mean, variance -> the sums of dz y, dz f', f', dz f' v and f' v, each
+    /// [N, C, 1, 1]
+    case excitationSums(Normalization)
+    /// `batchNormGradient` for dy = dz * s + dpooled / (H W), without the image dy:
+    /// x, dz, gamma, mean, variance, beta, s, dpooled, the last four of `excitationSums`
+    /// -> dx, dgamma, dbeta
+    case excitedNormGradient(Normalization, frozen: Bool)
     /// `normalize` of a convolution without bias, for use after training, where both are one:
     /// x, w, gamma, beta, mean, variance, [residual] -> y
     case normalizedConvolution(Window, groups: Int, Normalization)
@@ -131,6 +140,8 @@ public struct Normalization: Hashable, Codable, Sendable {
     public var addsResidual = false
     /// Applied last.
     public var activation: ActivationFunction?
+    /// Also yields the result's mean over pixels, [N, C, 1, 1], the last output.
+    public var pools = false
     /// Of the gradient: what arrives is the sum of two, dy and dy2.
     public var sumsGradients = false
     /// Of the gradient: dx is added to another gradient of x, the base.
@@ -157,6 +168,7 @@ extension Op: CustomStringConvertible {
         func grouped(_ groups: Int) -> String { groups == 1 ? "" : " groups \(groups)" }
         func fused(_ n: Normalization) -> String {
             (n.addsResidual ? " + residual" : "") + (n.activation.map { " + \($0)" } ?? "")
+                + (n.pools ? " + pool" : "")
                 + (n.sumsGradients ? " of a sum" : "") + (n.accumulates ? ", accumulating" : "")
         }
         switch self {
@@ -175,6 +187,9 @@ extension Op: CustomStringConvertible {
         case .normalize(let n): return "normalize\(fused(n))"
         case .batchNormGradient(let n, let frozen):
             return (frozen ? "normalize gradient" : "batch norm gradient") + fused(n)
+        case .excitationSums(let n): return "excitation sums\(fused(n))"
+        case .excitedNormGradient(let n, let frozen):
+            return "excited " + (frozen ? "normalize gradient" : "batch norm gradient") + fused(n)
         case .channelMoments: return "channel moments"
         case .joinVectors: return "join vectors"
         case .movingAverage(let momentum, _): return "moving average \(momentum)"

@@ -45,11 +45,11 @@ extension Op {
         case .batchNorm(let n):
             try perChannel(x[0], [x[1], x[2]])
             if n.addsResidual { try same(x[0], x[3]) }
-            return [x[0], [x[0][1]], [x[0][1]]]
+            return [x[0], [x[0][1]], [x[0][1]]] + (n.pools ? [x[0].pooled] : [])
         case .normalize(let n):
             try perChannel(x[0], [x[1], x[2], x[3], x[4]])
             if n.addsResidual { try same(x[0], x[5]) }
-            return [x[0]]
+            return [x[0]] + (n.pools ? [x[0].pooled] : [])
         case .batchNormGradient(let n, _):
             try perChannel(x[0], [x[2], x[3], x[4]])
             try same(x[0], x[1])
@@ -60,6 +60,16 @@ extension Op {
             if n.accumulates { try same(x[0], x[n.baseOperand]) }
             let c: Shape = [x[0][1]]
             return [x[0], c, c] + (n.addsResidual ? [x[0]] : [])
+        case .excitationSums:
+            try perChannel(x[0], [x[2], x[3], x[4], x[5]])
+            try same(x[0], x[1])
+            return Array(repeating: x[0].pooled, count: 5)
+        case .excitedNormGradient:
+            try perChannel(x[0], [x[2], x[3], x[4], x[5]])
+            try same(x[0], x[1])
+            try expect(
+                x[6...].allSatisfy { $0 == x[0].pooled }, "factors must have one value a channel")
+            return [x[0], [x[0][1]], [x[0][1]]]
         case .channelMoments:
             try image(x[0])
             return [[x[0][1]], [x[0][1]]]
@@ -206,6 +216,8 @@ extension Op {
         case .crossEntropyGradient: 3...3
         case .batchNorm(let n): n.addsResidual ? 4...4 : 3...3
         case .normalize(let n): n.addsResidual ? 6...6 : 5...5
+        case .excitationSums: 6...6
+        case .excitedNormGradient: 12...12
         case .batchNormGradient(let n, _):
             (n.baseOperand + (n.accumulates ? 1 : 0))...(n.baseOperand + (n.accumulates ? 1 : 0))
         case .concatenate: 1...Int.max
@@ -260,6 +272,11 @@ extension Op {
         }
         return size
     }
+}
+
+extension Shape {
+    /// Of an image: that of one value for each of its channels.
+    fileprivate var pooled: Shape { [self[0], self[1], 1, 1] }
 }
 
 extension Window {

@@ -132,7 +132,8 @@ struct ONNXLowering {
 
         case .batchNorm, .movingAverage, .dropout, .stochasticDepth, .crossEntropy,
             .convolutionInputGradient, .convolutionWeightGradient, .batchNormGradient,
-            .activationGradient, .maxPoolGradient, .averagePoolGradient,
+            .excitationSums, .excitedNormGradient, .activationGradient, .maxPoolGradient,
+            .averagePoolGradient,
             .globalAveragePoolGradient, .softmaxGradient, .subsamplePadGradient,
             .crossEntropyGradient, .sumRows, .channelDot, .constant:
             throw unsupported(node, "it is part of training; export a graph for use after it")

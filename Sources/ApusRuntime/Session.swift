@@ -26,6 +26,8 @@ public final class Session {
         public var worksInPlace = true
         /// Whether gradients are added up in the passes that read or write them.
         public var accumulatesGradients = true
+        /// Whether squeeze-and-excitation is merged into the normalizations before it.
+        public var fusesExcitation = true
         /// Whether chains of concatenations share one image.
         public var sharesConcatenations = true
         /// The number format of images; `bf16` needs a CPU with instructions for it.
@@ -69,6 +71,7 @@ public final class Session {
         options.foldsNormalization = configuration.foldsNormalization
         options.worksInPlace = configuration.worksInPlace
         options.accumulatesGradients = configuration.accumulatesGradients
+        options.fusesExcitation = configuration.fusesExcitation
         options.sharesConcatenations = configuration.sharesConcatenations
         options.precision = configuration.precision
         options.recomputation = configuration.recomputation

@@ -38,9 +38,9 @@ DISPATCH(apus_plane_statistics,
     x, partial, hw, begin, end)
 DISPATCH(apus_normalize,
     (apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-     const float *shift, void *y, apus_function g, long channelBlocks, long xBlocks, long hw,
-     long begin, long end),
-    x, residual, mean, scale, shift, y, g, channelBlocks, xBlocks, hw, begin, end)
+     const float *shift, void *y, float *pooled, apus_function g, long channelBlocks, long xBlocks,
+     long hw, long begin, long end),
+    x, residual, mean, scale, shift, y, pooled, g, channelBlocks, xBlocks, hw, begin, end)
 DISPATCH(apus_normalize_reduce,
     (apus_format f, apus_function g, const void *x, const void *dy, const void *y,
      const float *mean, const float *scale, const float *shift, float *partial, long channelBlocks,
@@ -57,6 +57,16 @@ DISPATCH(apus_normalize_gradient,
      long dxBlocks, long hw, long begin, long end),
     g, x, dy, y, mean, scale, shift, a, b, c, base, dx, dresidual, channelBlocks, xBlocks, dxBlocks,
     hw, begin, end)
+DISPATCH(apus_excitation_sums,
+    (apus_format f, apus_function g, const void *x, const void *dz, const float *mean,
+     const float *scale, const float *shift, float *const *sums, long channelBlocks, long hw,
+     long begin, long end),
+    g, x, dz, mean, scale, shift, sums, channelBlocks, hw, begin, end)
+DISPATCH(apus_excited_gradient,
+    (apus_format f, apus_function g, const void *x, const void *dz, const float *factors,
+     const float *pooled, const float *mean, const float *scale, const float *shift, const float *a,
+     const float *b, const float *c, void *dx, long channelBlocks, long hw, long begin, long end),
+    g, x, dz, factors, pooled, mean, scale, shift, a, b, c, dx, channelBlocks, hw, begin, end)
 DISPATCH(apus_max_pool,
     (apus_format f, const void *x, void *y, const apus_window *w, long begin, long end),
     x, y, w, begin, end)

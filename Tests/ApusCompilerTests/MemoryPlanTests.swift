@@ -31,7 +31,7 @@ extension Op {
         }
         guard output == 0 else { return [] }
         return switch self {
-        case .add, .activationGradient: [0, 1]
+        case .add, .activationGradient, .excitedNormGradient: [0, 1]
         case .activation, .dropout, .stochasticDepth, .normalize, .addBias, .scaleChannels,
             .softmaxGradient:
             [0]

@@ -28,6 +28,48 @@ extension GradientCase {
         },
     ]
 
+    /// Squeeze-and-excitation merges with some normalizations.
+    static let excitedBlocks: [GradientCase] =
+        [nil, ActivationFunction.relu, .relu6, .silu, .tanh].map { activation in
+            let name = activation.map { "\($0)" } ?? "nothing"
+            return GradientCase("squeeze and excitation after \(name)") { net in
+                try excitedBlock(&net, channels: 24, activation)
+            }
+        } + [
+            GradientCase("squeeze and excitation of whole channel blocks") { net in
+                try excitedBlock(&net, channels: 32, .silu)
+            },
+            GradientCase("squeeze and excitation, with given statistics") { net in
+                try excitedBlock(&net, channels: 24, .silu, frozen: true)
+            },
+        ]
+
+    private static func excitedBlock(
+        _ net: inout TestNetwork, channels: Int, _ activation: ActivationFunction?,
+        frozen: Bool = false
+    ) throws -> ValueID {
+        let x = try net.blocked(try net.parameter("x", [3, 16, 5, 4]))
+        let wide = try convolved(&net, "expand", x, channels)
+        var y: ValueID
+        if frozen {
+            let gamma = try net.parameter("gamma", [channels], .uniform(0.5...1.5))
+            let beta = try net.parameter("beta", [channels])
+            let mean = try net.buffer("mean", [channels], .uniform(-0.5...0.5))
+            let variance = try net.buffer("variance", [channels], .uniform(0.5...1.5))
+            y = try net.append(
+                .normalize(Normalization(epsilon: 1e-3)), wide, gamma, beta, mean, variance)
+        } else {
+            y = try normalized(&net, "n", wide)
+        }
+        if let activation { y = try net.append(.activation(activation), y) }
+        let squeezed = try convolved(&net, "squeeze", try net.append(.globalAveragePool, y), 8)
+        let excited = try convolved(
+            &net, "excite", try net.append(.activation(.silu), squeezed), channels)
+        let gated = try net.append(
+            .scaleChannels, y, try net.append(.activation(.sigmoid), excited))
+        return try convolved(&net, "project", gated, 16)
+    }
+
     private static func normalized(
         _ net: inout TestNetwork, _ name: String, _ x: ValueID
     ) throws -> ValueID {

@@ -27,7 +27,7 @@ import Testing
     @Test(arguments: GradientCase.channels + GradientCase.engineChannels)
     func channels(_ example: GradientCase) throws { try check(example) }
 
-    @Test(arguments: GradientCase.engineBlocks)
+    @Test(arguments: GradientCase.engineBlocks + GradientCase.excitedBlocks)
     func blocks(_ example: GradientCase) throws { try check(example, brainFloats: 5e-2) }
 
     private func check(_ example: GradientCase, brainFloats tolerance: Double = 1e-2) throws {

@@ -16,6 +16,7 @@ extension StepBuilder {
             xBlocks == planes(shape(node.inputs[0])).perImage, "x is part of another image")
         let mean = pointer(node.outputs[1])
         let variance = pointer(node.outputs[2])
+        let pooled = n.pools ? pointer(node.outputs[3]) : nil
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
@@ -33,7 +34,7 @@ extension StepBuilder {
             vectors.fill(channels, mean, variance, gamma, beta, n.epsilon)
             team.split(planeCount) { begin, end in
                 apus_normalize(
-                    format, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
+                    format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
                     function, perImage, xBlocks, pixels, begin, end)
             }
         }
@@ -71,6 +72,7 @@ extension StepBuilder {
         let inputs = node.inputs[1...4].map(pointer)
         let residual = n.addsResidual ? memory(node.inputs[5]) : nil
         let y = memory(node.outputs[0])
+        let pooled = n.pools ? pointer(node.outputs[1]) : nil
         let xBlocks = hostBlocks(node.inputs[0])
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
@@ -81,7 +83,7 @@ extension StepBuilder {
             vectors.fill(image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
             team.split(planeCount) { begin, end in
                 apus_normalize(
-                    format, x, residual, vectors.mean, vectors.scale, vectors.shift, y,
+                    format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
                     function, perImage, xBlocks, pixels, begin, end)
             }
         }
@@ -180,11 +182,12 @@ extension StepBuilder {
 }
 
 extension Normalization {
-    fileprivate var kernel: apus_function { activation?.kernel.0 ?? apus_identity }
+    /// The activation as kernels know it.
+    var kernel: apus_function { activation?.kernel.0 ?? apus_identity }
 }
 
 /// Mean, scale and shift of every channel, zero in the lanes past the last.
-private struct ChannelVectors {
+struct ChannelVectors {
     let mean: UnsafeMutablePointer<Float>
     let scale: UnsafeMutablePointer<Float>
     let shift: UnsafeMutablePointer<Float>

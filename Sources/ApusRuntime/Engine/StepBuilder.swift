@@ -92,6 +92,9 @@ struct StepBuilder {
         case .normalize(let n): return normalize(node, n)
         case .batchNormGradient(let n, let frozen):
             return batchNormGradient(node, n, frozen: frozen)
+        case .excitationSums(let n): return excitationSums(node, n)
+        case .excitedNormGradient(let n, let frozen):
+            return excitedNormGradient(node, n, frozen: frozen)
         case .channelMoments: return channelMoments(node)
         case .joinVectors: return joinVectors(node)
         case .movingAverage(let momentum, let correction):

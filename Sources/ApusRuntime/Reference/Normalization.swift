@@ -99,4 +99,26 @@ extension ReferenceExecutor {
         }
         return (dx, dgamma, dbeta, g)
     }
+
+    /// For y = f(z) of a normalization without residual, with v = x - mean: over the pixels of every channel
+    /// of every image the sums of dz y, dz f'(z), f'(z), dz f'(z) v and f'(z) v.
+    static func excitationSums(
+        _ n: Normalization, _ x: ReferenceTensor, dz: ReferenceTensor, gamma: ReferenceTensor,
+        beta: ReferenceTensor, mean: ReferenceTensor, variance: ReferenceTensor
+    ) -> [ReferenceTensor] {
+        let plain = Normalization(epsilon: n.epsilon)
+        let z = normalize(
+            plain, x, gamma: gamma, beta: beta, mean: mean, variance: variance, residual: nil)
+        let y = map(z) { z in n.activation.map { activation($0, z) } ?? z }
+        let slope = combine(z, y) { z, y in
+            n.activation.map { derivative($0, saved: $0.differentiatesFromOutput ? y : z) } ?? 1
+        }
+        let ones = map(x) { _ in 1 }
+        // x - mean is what is normalized by a deviation of 1.
+        let v = normalize(
+            Normalization(epsilon: 0), x, gamma: map(mean) { _ in 1 }, beta: map(mean) { _ in 0 },
+            mean: mean, variance: map(mean) { _ in 1 }, residual: nil)
+        let open = combine(dz, slope, *)
+        return [(dz, y), (open, ones), (slope, ones), (open, v), (slope, v)].map(channelDot)
+    }
 }

@@ -89,13 +89,12 @@ public struct ReferenceExecutor: Sendable {
             let y = Self.normalize(
                 n, x[0], gamma: x[1], beta: x[2], mean: mean, variance: variance,
                 residual: n.addsResidual ? x[3] : nil)
-            return [y, mean, variance]
+            return [y, mean, variance] + (n.pools ? [Self.globalAveragePool(y)] : [])
         case .normalize(let n):
-            return [
-                Self.normalize(
-                    n, x[0], gamma: x[1], beta: x[2], mean: x[3], variance: x[4],
-                    residual: n.addsResidual ? x[5] : nil)
-            ]
+            let y = Self.normalize(
+                n, x[0], gamma: x[1], beta: x[2], mean: x[3], variance: x[4],
+                residual: n.addsResidual ? x[5] : nil)
+            return [y] + (n.pools ? [Self.globalAveragePool(y)] : [])
         case .normalizedConvolution(let window, let groups, let n):
             let y = Self.convolution(x[0], x[1], nil, window, groups, output: shape)
             return [
@@ -111,6 +110,16 @@ public struct ReferenceExecutor: Sendable {
             if n.accumulates { gradient.dx = Self.combine(gradient.dx, x[n.baseOperand], +) }
             let all = [gradient.dx, gradient.dgamma, gradient.dbeta]
             return n.addsResidual ? all + [gradient.dresidual] : all
+        case .excitationSums(let n):
+            return Self.excitationSums(
+                n, x[0], dz: x[1], gamma: x[2], beta: x[3], mean: x[4], variance: x[5])
+        case .excitedNormGradient(let n, let frozen):
+            let gated = Self.scaleChannels(x[1], x[6])
+            let pooled = Self.globalAveragePoolGradient(x[7], input: x[0].shape)
+            let gradient = Self.normalizationGradient(
+                n, frozen: frozen, x[0], dy: Self.combine(gated, pooled, +), gamma: x[2],
+                mean: x[3], variance: x[4], saved: x[5])
+            return [gradient.dx, gradient.dgamma, gradient.dbeta]
         case .channelMoments:
             let (mean, variance) = Self.moments(x[0])
             return [mean, variance]

@@ -44,11 +44,11 @@ void apus_plane_statistics(
 // x may be the first channels of wider images, of `xBlocks` channel blocks; dx and base likewise.
 
 /// y = g((x - mean) * scale + shift (+ residual)), vectors padded to whole blocks; with a residual g
-/// is the identity or relu.
+/// is the identity or relu. pooled[plane][lane] is y's mean over pixels, unless it is null.
 void apus_normalize(
     apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-    const float *shift, void *y, apus_function g, long channelBlocks, long xBlocks, long hw,
-    long begin, long end);
+    const float *shift, void *y, float *pooled, apus_function g, long channelBlocks, long xBlocks,
+    long hw, long begin, long end);
 
 /// With d = dy * g'(z): sums of d and of d * (x - mean), per lane. For a relu after a residual y is
 /// its output; otherwise y is null and z = (x - mean) * scale + shift is found again.
@@ -70,6 +70,20 @@ void apus_normalize_gradient(
     const float *scale, const float *shift, const float *a, const float *b, const float *c,
     const void *base, void *dx, void *dresidual, long channelBlocks, long xBlocks, long dxBlocks,
     long hw, long begin, long end);
+
+/// With v = x - mean, z = v * scale + shift and y = g(z): the sums over pixels of dz y, dz g', g',
+/// dz g' v and g' v, each sums[k][plane][lane].
+void apus_excitation_sums(
+    apus_format f, apus_function g, const void *x, const void *dz, const float *mean,
+    const float *scale, const float *shift, float *const *sums, long channelBlocks, long hw,
+    long begin, long end);
+
+/// dx = a * d + b * (x - mean) + c with d = (dz * factor + pooled / hw) * g'(z), where factors and pooled
+/// have one value a plane and lane. dx may be dz or x.
+void apus_excited_gradient(
+    apus_format f, apus_function g, const void *x, const void *dz, const float *factors,
+    const float *pooled, const float *mean, const float *scale, const float *shift, const float *a,
+    const float *b, const float *c, void *dx, long channelBlocks, long hw, long begin, long end);
 
 /// The geometry of a pooling window over planes.
 typedef struct {
