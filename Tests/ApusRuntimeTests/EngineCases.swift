@@ -53,6 +53,18 @@ extension GradientCase {
             engineConvolution(
                 "groups 4 of 8 channels", [1, 32, 6, 6], 64, groups: 4,
                 Window(kernel: Size(3), padding: Edges(1))),
+            engineConvolution(
+                "groups 16 of 4 channels", [2, 64, 7, 6], 64, groups: 16,
+                Window(kernel: Size(3), stride: Size(2), padding: Edges(1))),
+            engineConvolution(
+                "groups 5 of 8 channels, bias", [2, 40, 5, 6], 40, groups: 5, bias: true,
+                Window(kernel: Size(3), padding: Edges(1))),
+            engineConvolution(
+                "groups 3 of 8 channels, 1x1", [2, 24, 5, 6], 48, groups: 3,
+                Window(kernel: Size(1))),
+            engineConvolution(
+                "two outputs of every channel, bias", [2, 24, 5, 6], 48, groups: 24, bias: true,
+                Window(kernel: Size(3), padding: Edges(1))),
             firstConvolution(1, Window(kernel: Size(3), padding: Edges(1))),
             firstConvolution(3, Window(kernel: Size(7), stride: Size(2), padding: Edges(3))),
             firstConvolution(4, Window(kernel: Size(3), padding: Edges(1))),

@@ -83,6 +83,29 @@ import Testing
             })
     }
 
+    /// Groups that fill no block, as in ResNeXt (32x4d) and RegNet, and groups of several outputs a
+    /// channel.
+    @Test(
+        arguments: [
+            (channels: 128, groups: 32, outputs: 128), (256, 32, 256), (64, 16, 128), (48, 2, 48),
+            (120, 5, 120), (40, 10, 80), (10, 2, 20), (32, 32, 64), (24, 3, 48),
+        ], [1, 3])
+    func groupsRunOnFastKernels(
+        shape: (channels: Int, groups: Int, outputs: Int), kernel: Int
+    ) throws {
+        try expectFastKernels(
+            Network("groups", input: [3, 12, 12]) {
+                Convolution(shape.channels, kernel: 3)
+                Convolution(shape.outputs, kernel: kernel, groups: shape.groups, bias: true)
+                BatchNorm()
+                Activation(.relu)
+                Convolution(shape.channels, kernel: 1)
+                Convolution(shape.outputs, kernel: kernel, stride: 2, groups: shape.groups)
+                Flatten()
+                Dense(2)
+            })
+    }
+
     private func expectFastKernels(_ network: Network) throws {
         let store = ParameterStore(try network.graph(batch: 1, mode: .training), seed: 0)
         for precision in Machine.hasBFloat16 ? Precision.allCases : [.fp32] {

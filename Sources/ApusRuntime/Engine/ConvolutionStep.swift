@@ -41,14 +41,15 @@ final class ConvolutionStep: Step {
         let w = problem.window
         let padding = WeightPadding(problem, operands.weights)
         let weightShape = padding?.shape ?? problem.weights
+        let groups = padding?.groups ?? problem.groups
         var input = problem.input
-        if let padding { input.dimensions[1] = padding.shape[1] }
+        input.dimensions[1] = groups * weightShape[1]
         self.padding = padding
         let source = Descriptor.image(input, problem.inputLayout, problem.type)
         let target = Descriptor.image(problem.output, problem.outputLayout, problem.type)
-        let free = Descriptor.freeWeights(weightShape, groups: problem.groups, problem.type)
+        let free = Descriptor.freeWeights(weightShape, groups: groups, problem.type)
         // The gradient of weights is a sum over all pixels: it stays in 32 bits.
-        let gradient = Descriptor.freeWeights(weightShape, groups: problem.groups, .float32)
+        let gradient = Descriptor.freeWeights(weightShape, groups: groups, .float32)
         let bias = problem.bias ? Descriptor([problem.weights[0]], dnnl_a) : nil
         pass = problem.pass
         var description: dnnl_primitive_desc_t?
@@ -64,7 +65,7 @@ final class ConvolutionStep: Step {
         guard let description else { throw EngineError(description: "oneDNN returned nothing") }
         primitive = try Primitive(description, library)
         implementation = primitive.implementation
-        plainWeights = Descriptor.weights(weightShape, groups: problem.groups)
+        plainWeights = Descriptor.weights(weightShape, groups: groups)
         weightPointer = UnsafeMutableRawPointer(padding?.padded.base ?? operands.weights)
 
         switch problem.pass {
