@@ -84,6 +84,11 @@ public struct Graph: Hashable, Sendable {
         storageCount(value) * type(value).byteCount
     }
 
+    /// Whether both begin one image in memory.
+    package func sharesImage(_ a: ValueID, _ b: ValueID) -> Bool {
+        (hosts[a] ?? a) == (hosts[b] ?? b)
+    }
+
     package mutating func newValue(_ shape: Shape) -> ValueID {
         shapes.append(shape)
         layouts.append(.plain)

@@ -108,8 +108,12 @@ extension Graph {
         }
     }
 
-    /// Bytes of everything a node reads and writes, each once: what it must move at least.
+    /// Bytes of everything a node reads and writes, each once: what it must move at least. A concatenation
+    /// leaves in its place what already begins the image that it appends to.
     public func bytes(_ node: Node) -> Int {
-        (node.inputs + node.outputs).map { storageBytes($0) }.reduce(0, +)
+        if node.op == .concatenate, sharesImage(node.inputs[0], node.outputs[0]) {
+            return 2 * node.inputs.dropFirst().map { storageBytes($0) }.reduce(0, +)
+        }
+        return (node.inputs + node.outputs).map { storageBytes($0) }.reduce(0, +)
     }
 }

@@ -35,6 +35,17 @@ import Testing
         #expect(Double(program.arenaBytes) < 0.8 * Double(apart.arenaBytes))
     }
 
+    /// What is in its place already is not moved.
+    @Test func onlyWhatIsAppendedCounts() throws {
+        let graph = try program("densenet121").graph
+        let node = try #require(
+            graph.nodes.last { $0.op == .concatenate && graph.hosts[$0.inputs[0]] != nil })
+        #expect(graph.bytes(node) == 2 * graph.storageBytes(node.inputs[1]))
+        let apart = try program("densenet121", shares: false).graph
+        let copying = try #require(apart.nodes.last { $0.op == .concatenate })
+        #expect(apart.bytes(copying) == 2 * apart.storageBytes(copying.outputs[0]))
+    }
+
     /// Whoever adds to the front of a gradient changes what it was before.
     @Test func nobodyReadsAGradientThatWasAddedTo() throws {
         let graph = try program("densenet121").graph

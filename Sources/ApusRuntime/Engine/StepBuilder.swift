@@ -69,9 +69,7 @@ struct StepBuilder {
     func hostBlocks(_ value: ValueID) -> Int { planes(hostShape(value)).perImage }
 
     /// Whether both begin one image in memory, so that nothing needs to be copied.
-    func sharesImage(_ a: ValueID, _ b: ValueID) -> Bool {
-        (graph.hosts[a] ?? a) == (graph.hosts[b] ?? b)
-    }
+    func sharesImage(_ a: ValueID, _ b: ValueID) -> Bool { graph.sharesImage(a, b) }
 
     /// The step of a node; nil for sources that hold what they are given, and parts of images.
     func step(_ node: Node) throws -> (any Step)? {
