@@ -9,6 +9,7 @@ import datetime
 import os
 import pathlib
 import shlex
+import shutil
 import sys
 import tempfile
 
@@ -73,6 +74,11 @@ def main():
     options = arguments()
     if not os.access(options.apus, os.X_OK):
         raise Failure(f"{options.apus} is not built; run 'make build' first")
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if options.compile and not compiler:
+        print("torch.compile is left out: it needs a C++ compiler (g++ or clang++) and there is none",
+              file=sys.stderr)
+        options.compile = False
     found = versions(options)
     opening = (
         f"# Apus and its peers\n\n{datetime.datetime.now():%Y-%m-%d %H:%M}, "
