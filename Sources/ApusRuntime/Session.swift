@@ -44,8 +44,8 @@ public final class Session {
     public let choices: [String: String]
     /// What runs on the library or our convolutions: layer path, operation and name of the kernel.
     public let implementations: [(path: String, operation: String, kernel: String)]
-    /// Bytes of the arena, of the kernels' scratch memory and of the weights that steps keep in layouts of
-    /// their own, without the parameters.
+    /// Bytes of the arena, of the kernels' scratch memory, of the weights that steps keep in layouts of
+    /// their own and of the library's primitives, without the parameters.
     public let workspaceBytes: Int
 
     /// Threads that share the work.

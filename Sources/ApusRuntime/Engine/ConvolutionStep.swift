@@ -116,6 +116,7 @@ final class ConvolutionStep: Step {
         // Folded weights that are read as they are are this step's alone.
         let folded = fold != nil && !keepsWeights ? plainWeights.byteCount : 0
         return folded + (cachedWeights?.byteCount ?? 0) + (padding?.padded.byteCount ?? 0)
+            + (reorder == nil ? 1 : 2) * Primitive.keptBytes
     }
 
     var scratchBytes: Int {

@@ -100,8 +100,13 @@ extension Layout {
 final class Primitive {
     let implementation: String
     let scratchBytes: Int
+    /// What the library keeps for a primitive besides its arguments: descriptions and machine code.
+    /// Measured on oneDNN 2.6.3 with 1x1 convolutions and changes of layout: 25 KiB, and the
+    /// descriptions of three arguments.
+    static let keptBytes = 28 << 10
     private let primitive: dnnl_primitive_t
-    private let description: dnnl_primitive_desc_t
+    /// The primitive's own.
+    private let description: OpaquePointer
     private let library: Library
     private var arguments: [dnnl_exec_arg_t] = []
     private var descriptors: [Descriptor] = []
@@ -110,8 +115,14 @@ final class Primitive {
     init(_ description: dnnl_primitive_desc_t, _ library: Library) throws {
         var primitive: dnnl_primitive_t?
         let status = dnnl_primitive_create(&primitive, description)
-        guard status == dnnl_success, let primitive else {
-            dnnl_primitive_desc_destroy(description)
+        // The primitive has a copy.
+        dnnl_primitive_desc_destroy(description)
+        var own: OpaquePointer?
+        guard status == dnnl_success, let primitive,
+            dnnl_primitive_get_primitive_desc(primitive, &own) == dnnl_success,
+            let description = own
+        else {
+            if let primitive { dnnl_primitive_destroy(primitive) }
             throw EngineError(
                 description: "oneDNN could not create a primitive (status \(status.rawValue))")
         }
@@ -127,7 +138,6 @@ final class Primitive {
     deinit {
         for argument in arguments { dnnl_memory_destroy(argument.memory) }
         dnnl_primitive_destroy(primitive)
-        dnnl_primitive_desc_destroy(description)
     }
 
     /// What the library chose for an argument that was left free.

@@ -12,7 +12,7 @@ struct RunContext {
 protocol Step: AnyObject {
     /// Scratch memory the step uses while it runs; all steps share one block.
     var scratchBytes: Int { get }
-    /// Memory of its own that the step keeps between runs: converted weights.
+    /// Memory of its own that the step keeps between runs: converted weights, the library's primitives.
     var keptBytes: Int { get }
     /// Whether it never reads the operands' weights but right after they were renewed.
     var keepsWeights: Bool { get }
@@ -59,6 +59,7 @@ final class PrimitiveStep: Step {
     init(_ primitive: Primitive) { self.primitive = primitive }
     var implementation: String? { primitive.implementation }
     var scratchBytes: Int { primitive.scratchBytes }
+    var keptBytes: Int { Primitive.keptBytes }
     func bind(scratch: UnsafeMutableRawPointer) throws { try primitive.setScratch(scratch) }
     func run(_ context: RunContext) { primitive.execute() }
 }
