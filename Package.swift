@@ -62,7 +62,7 @@ let package = Package(
             name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels", "CKernels"]),
         .testTarget(
             name: "ApusDataTests",
-            dependencies: ["ApusData", "ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),
+            dependencies: ["ApusData", "ApusTensor", "CJPEG", "CTurboJPEG", "CZlib"]),
         .testTarget(
             name: "ApusTrainingTests", dependencies: ["ApusTraining"]),
         .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
