@@ -15,9 +15,9 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
         .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
-        .systemLibrary(name: "CPNG", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CJPEG"),
+        .target(name: "CPNG"),
         .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
 
         .target(name: "ApusTensor"),
