@@ -59,4 +59,16 @@ extension ImageSource {
                 remedy: "give a folder with a folder for each of several classes")
         }
     }
+
+    /// Does something with the images; an error about one of them also says `remedy`, if there is one.
+    func withRemedy<Result>(_ remedy: String?, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as DataError {
+            guard let remedy, (0..<count).contains(where: { name(of: $0) == error.place }) else {
+                throw error
+            }
+            throw error.adding(remedy: remedy)
+        }
+    }
 }
