@@ -3,7 +3,6 @@ import ArgumentParser
 
 extension PretrainingRecipe.Method: ExpressibleByArgument {}
 extension RateRule: ExpressibleByArgument {}
-extension OnlineProbe.Kind: ExpressibleByArgument {}
 
 enum PretrainingOptimizer: String, ExpressibleByArgument, CaseIterable {
     case lars, sgd, adamw
@@ -104,8 +103,9 @@ struct PretrainOptions: ParsableArguments {
     @Option(help: "Only the first so many images.")
     var limit: Int?
 
-    @Option(help: "Probe the frozen encoder on labelled images meanwhile: knn or linear.")
-    var online: OnlineProbe.Kind?
+    @Option(
+        help: "Probe the frozen encoder on labelled images meanwhile: knn, linear or knn,linear.")
+    var online: String?
 
     @Option(help: "Epochs between two probes.")
     var onlineEvery = 1
@@ -136,6 +136,7 @@ struct PretrainOptions: ParsableArguments {
         try require(targetMomentum, in: 0...0.999_999, "--target-momentum")
         try require(limit, in: 2...Int.max, "--limit")
         try require(onlineEvery, in: 1...1_000_000, "--online-every")
+        _ = try onlineKinds()
         try require(threads, in: 1...1024, "--threads")
         guard ProjectionHead.names.contains(head) else {
             throw ValidationError(
@@ -164,6 +165,15 @@ struct PretrainOptions: ParsableArguments {
         }
         let one = try Augmentation.composed(of: parts)
         return [one, one]
+    }
+
+    private func onlineKinds() throws -> [OnlineProbe.Kind] {
+        try (online ?? "").split(separator: ",").map { name in
+            guard let kind = OnlineProbe.Kind(rawValue: String(name)) else {
+                throw ValidationError("--online takes knn, linear or knn,linear, not '\(name)'")
+            }
+            return kind
+        }
     }
 
     /// The recipe for a network and its data.
@@ -199,9 +209,10 @@ struct PretrainOptions: ParsableArguments {
         recipe.warmupEpochs = warmup ?? min(10, Double(epochs) / 10)
         recipe.weightDecay = weightDecay ?? optimizer.weightDecay
         recipe.limit = limit
-        if let online {
+        let kinds = try onlineKinds()
+        if !kinds.isEmpty {
             var probe = OnlineProbe.Recipe()
-            probe.kind = online
+            probe.kinds = kinds
             probe.interval = onlineEvery
             recipe.online = probe
         }

@@ -93,13 +93,13 @@ final class PretrainReporter {
                 format: "  alignment %.3f uniformity %.3f rank %.1f spread %.2f", $0.alignment,
                 $0.uniformity, $0.rank, $0.spread)
         }
-        let probe = metrics.probe.map {
-            "  \(recipe.online?.kind.rawValue ?? "probe") \(Readable.percent($0))"
+        let probes = (metrics.probes ?? [:]).sorted { $0.key < $1.key }.map {
+            "  \($0.key) \(Readable.percent($0.value))"
         }
         return String(format: "epoch %.2f  loss %.4f pairs found ", metrics.epoch, metrics.loss)
             + Readable.percent(metrics.accuracy, digits: 1)
             + String(format: "  %.0f images/s", metrics.imagesPerSecond ?? 0)
-            + (embeddings ?? "") + (probe ?? "")
+            + (embeddings ?? "") + probes.joined()
     }
 
     private func line(_ report: StepReport) -> PretrainLine {

@@ -6,16 +6,17 @@ import Foundation
 struct ReportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "report",
-        abstract: "Makes a page of training runs: curves, mistakes, several runs side by side.",
+        abstract: "Makes a page of runs: curves, mistakes, several runs side by side.",
         discussion: """
             The page needs nothing but itself. TensorBoard reads run folders, too: \
             tensorboard --logdir RUN.
 
             Example: apus report runs/first
+            Example: apus report runs/simclr
             Example: apus report runs/first runs/second --out comparison.html
             """)
 
-    @Argument(help: "Run folders that `apus train --out` made.")
+    @Argument(help: "Run folders that `apus train` or `apus pretrain` made.")
     var runs: [String]
 
     @Option(help: "The page. (default: report.html in the first run folder)")

@@ -5,21 +5,14 @@ import ApusTraining
 public enum RunPage {
     public static func page(_ runs: [RunSummary]) throws -> Page {
         var body: [Markup] = [overview(runs).markup, Page.heading("Curves")]
-        let curves: [(title: String, unit: String, isLogarithmic: Bool, (Metrics) -> Double?)] = [
-            ("Loss", "mean cross entropy", false, { $0.loss }),
-            ("Error", "share of wrong answers, %", false, { 100 * (1 - $0.accuracy) }),
-            ("Learning rate", "learning rate", false, { $0.learningRate }),
-            ("Gradients", "norm of all gradients together", true, { $0.gradientNorm }),
-            ("Speed", "images a second", false, { $0.imagesPerSecond }),
-        ]
         var figures: [Figure] = []
-        for (title, unit, isLogarithmic, value) in curves {
-            var y = Axis(unit, isLogarithmic: isLogarithmic)
-            y.includesZero = !isLogarithmic
+        for curve in RunCurve.all(of: runs) {
+            var y = Axis(curve.unit, isLogarithmic: curve.isLogarithmic)
+            y.includesZero = !curve.isLogarithmic
             let chart = LineChart(
-                title, x: Axis("epochs"), y: y,
+                curve.title, x: Axis("epochs"), y: y,
                 series: runs.enumerated().flatMap { index, run in
-                    series(run, runs.count > 1, index, value)
+                    series(run, runs.count > 1, index, curve.value)
                 })
             if !chart.series.isEmpty { figures.append(.lines(chart)) }
         }
@@ -33,22 +26,43 @@ public enum RunPage {
         DataTable(
             [
                 "run", "network", "data", "epochs", "batch", "learning rate", "steps taken",
-                "last training loss", "best test accuracy", "last test accuracy",
+                "last training loss", "best result", "last result",
             ],
             runs.map { run in
-                let tests = run.metrics.filter { $0.phase == .evaluate }
-                func percent(_ accuracy: Double?) -> String {
-                    accuracy.map { NumberText.short(100 * $0, digits: 4) + " %" } ?? "-"
-                }
+                let (data, epochs, batch, rate) =
+                    switch run.kind {
+                    case .training(let recipe):
+                        (recipe.data, recipe.epochs, recipe.batch, recipe.learningRate)
+                    case .pretraining(let recipe):
+                        (recipe.data, recipe.epochs, recipe.batch, recipe.learningRate)
+                    }
+                let results = results(run)
                 return [
-                    run.name, run.recipe.network.name, run.recipe.data, "\(run.recipe.epochs)",
-                    "\(run.recipe.batch)", "\(run.recipe.learningRate)",
+                    run.name, run.network.name, data, "\(epochs)", "\(batch)", "\(rate)",
                     "\(run.metrics.last?.step ?? 0)",
                     run.metrics.last { $0.phase == .train }.map { NumberText.short($0.loss) }
                         ?? "-",
-                    percent(tests.map(\.accuracy).max()), percent(tests.last?.accuracy),
+                    results.max { $0.accuracy < $1.accuracy }?.text ?? "-",
+                    results.last?.text ?? "-",
                 ]
             })
+    }
+
+    /// Test accuracies; without labels those of the probes meanwhile, which saw no test image.
+    private static func results(_ run: RunSummary) -> [(accuracy: Double, text: String)] {
+        func percent(_ accuracy: Double, _ what: String) -> (Double, String) {
+            (accuracy, NumberText.short(100 * accuracy, digits: 4) + " % \(what)")
+        }
+        return switch run.kind {
+        case .training:
+            run.metrics.filter { $0.phase == .evaluate }.map { percent($0.accuracy, "of the test") }
+        case .pretraining:
+            run.metrics.compactMap { metrics in
+                metrics.probes?.max { ($0.value, $0.key) < ($1.value, $1.key) }.map {
+                    percent($0.value, "by \($0.key) probe")
+                }
+            }
+        }
     }
 
     private static func series(
@@ -68,19 +82,20 @@ public enum RunPage {
 
     private static func details(_ run: RunSummary) throws -> [Markup] {
         var body = [Page.heading("Run \(run.name)")]
-        body.append(
-            Figure.networks(NetworkStrips("The network", [run.recipe.network])).markup)
+        body.append(Figure.networks(NetworkStrips("The network", [run.network])).markup)
         if let problem = run.problem {
             body.append(Page.paragraph("The test images could not be looked at: \(problem)."))
         }
-        guard let evaluation = run.evaluation else { return body }
+        guard let evaluation = run.evaluation, case .training(let recipe) = run.kind else {
+            return body
+        }
         body.append(
             Page.paragraph(
                 "Top-1 accuracy \(NumberText.short(100 * evaluation.top1, digits: 4)) % +- "
                     + "\(NumberText.short(100 * evaluation.top1Uncertainty)) (95 % interval) on "
                     + "\(evaluation.images) test images, loss "
                     + "\(NumberText.short(evaluation.loss))."))
-        let names = run.recipe.classNames
+        let names = recipe.classNames
         if names.count <= 20 {
             body.append(
                 Figure.heat(

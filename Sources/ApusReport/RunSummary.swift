@@ -1,4 +1,5 @@
 import ApusData
+import ApusGraph
 import ApusRuntime
 import ApusTensor
 import ApusTraining
@@ -15,10 +16,16 @@ public struct RunSummary {
         public var confidence: Double
     }
 
+    /// How it was trained: with labels, or without.
+    public enum Kind {
+        case training(Recipe)
+        case pretraining(PretrainingRecipe)
+    }
+
     public let path: String
-    public let recipe: Recipe
+    public let kind: Kind
     public let metrics: [Metrics]
-    /// The results on the test images; nil until `evaluate` was called.
+    /// The results on the test images; nil until `evaluate` was called, and of pretraining runs.
     public private(set) var evaluation: Evaluation?
     /// The mistakes the network was most certain of.
     public private(set) var mistakes: [Mistake] = []
@@ -32,16 +39,12 @@ public struct RunSummary {
         func bytes(_ file: String) throws -> Data {
             guard let data = FileManager.default.contents(atPath: file) else {
                 throw TrainingError(
-                    "\(file) cannot be read; give a folder that `apus train --out` made")
+                    "\(file) cannot be read; give a folder that `apus train` or `apus pretrain` made"
+                )
             }
             return data
         }
-        do {
-            recipe = try JSONDecoder().decode(Recipe.self, from: bytes(folder.recipePath))
-        } catch is DecodingError {
-            throw TrainingError(
-                "\(folder.recipePath) is not a recipe of `apus train`; give another run folder")
-        }
+        kind = try RunSummary.kind(bytes(folder.recipePath), folder.recipePath)
         let text = String(decoding: try bytes(folder.metricsPath), as: UTF8.self)
         // A run that is going on may be in the middle of its last line.
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
@@ -52,6 +55,27 @@ public struct RunSummary {
                 throw TrainingError(
                     "line \(index + 1) of \(folder.metricsPath) is damaged; remove the line")
             }
+        }
+    }
+
+    private static func kind(_ recipe: Data, _ path: String) throws -> Kind {
+        let decoder = JSONDecoder()
+        if let recipe = try? decoder.decode(PretrainingRecipe.self, from: recipe) {
+            return .pretraining(recipe)
+        }
+        do {
+            return .training(try decoder.decode(Recipe.self, from: recipe))
+        } catch {
+            throw TrainingError(
+                "\(path) is no recipe of `apus train` or `apus pretrain`; give another run folder")
+        }
+    }
+
+    /// The network that was trained; of a pretraining run the encoder.
+    public var network: Network {
+        switch kind {
+        case .training(let recipe): recipe.network
+        case .pretraining(let recipe): recipe.encoder
         }
     }
 
@@ -66,6 +90,7 @@ public struct RunSummary {
         worst: Int = 24, configuration: Session.Configuration = .init(),
         progress: (Double) -> Void = { _ in }
     ) {
+        guard case .training(let recipe) = kind else { return }
         do {
             guard let source = try DataSets.openTest(recipe.data) else {
                 problem = "\(recipe.data) has no test split"
@@ -78,18 +103,20 @@ public struct RunSummary {
             evaluation = try evaluator.evaluate(source, model.preprocessing, workers: 2) {
                 progress(0.5 * Double($0) / Double(source.count))
             }
-            mistakes = try worstMistakes(evaluator, source, worst) { progress(0.5 + 0.5 * $0) }
+            mistakes = try worstMistakes(evaluator, source, recipe.preprocessing, worst) {
+                progress(0.5 + 0.5 * $0)
+            }
         } catch {
             problem = "\(error)".split(separator: "\n").first.map(String.init) ?? "unknown error"
         }
     }
 
     private func worstMistakes(
-        _ evaluator: Evaluator, _ source: any ImageSource, _ count: Int,
-        _ progress: (Double) -> Void
+        _ evaluator: Evaluator, _ source: any ImageSource, _ preprocessing: Preprocessing,
+        _ count: Int, _ progress: (Double) -> Void
     ) throws -> [Mistake] {
         let loader = try Loader(
-            source: source, preprocessing: recipe.preprocessing,
+            source: source, preprocessing: preprocessing,
             options: .evaluation(batchSize: evaluator.batch))
         defer { loader.stop() }
         var worst: [(sample: Int, prediction: Int, confidence: Double)] = []

@@ -55,8 +55,9 @@ public struct Metrics: Hashable, Codable, Sendable {
     /// Of a pretraining run: how the embeddings of the last batch lie; `accuracy` is then the share
     /// of views whose other view is nearer than everything else.
     public var embeddings: EmbeddingStatistics?
-    /// What a probe of the frozen encoder reached, on labelled images it was not fitted to; in 0...1.
-    public var probe: Double?
+    /// What probes of the frozen encoder reached, on labelled images they were not fitted to, by kind
+    /// (`knn`, `linear`); in 0...1.
+    public var probes: [String: Double]?
     /// The norm of all gradients together in the last step.
     public var gradientNorm: Double?
 }

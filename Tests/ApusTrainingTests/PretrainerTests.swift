@@ -36,7 +36,7 @@ import Testing
     private func recipe(_ method: PretrainingRecipe.Method) throws -> PretrainingRecipe {
         var recipe = try pretrainingRecipe(method)
         var online = OnlineProbe.Recipe()
-        online.kind = method == .byol ? .linear : .knn
+        online.kinds = method == .byol ? [.linear] : [.knn, .linear]
         online.images = 60
         recipe.online = online
         return recipe
@@ -52,7 +52,7 @@ import Testing
         let whole = temporary.run("whole")
         #expect(try pretrainer(whole, recipe).run())
         #expect(try metrics(whole).map(\.step) == [3, 6, 9])
-        #expect(try metrics(whole).allSatisfy { $0.probe != nil && $0.embeddings != nil })
+        #expect(try metrics(whole).allSatisfy { $0.probes != nil && $0.embeddings != nil })
 
         let parts = temporary.run("parts")
         for stop in stops {
@@ -149,7 +149,7 @@ import Testing
         #expect(try without.run())
         var probed = plain
         var online = OnlineProbe.Recipe()
-        online.kind = kind
+        online.kinds = [kind]
         online.images = 50
         probed.online = online
         let with = try pretrainer(temporary.run("with"), probed)

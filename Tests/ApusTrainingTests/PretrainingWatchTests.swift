@@ -35,7 +35,8 @@ import Testing
         let healthy = random(64, 16)
         return watch.look(
             try pretrainingRecipe(), accuracy: accuracy, epoch: epoch,
-            EmbeddingStatistics(projections ?? Tensor([128, 16], healthy + healthy)), probe: probe)
+            EmbeddingStatistics(projections ?? Tensor([128, 16], healthy + healthy)),
+            probes: probe.map { ["knn": $0] } ?? [:])
     }
 
     @Test func eachFailureIsNamedOnceWithARemedy() throws {

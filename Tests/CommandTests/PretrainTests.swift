@@ -12,6 +12,10 @@ struct PretrainTests {
         ] + more
     }
 
+    private func probes(_ metrics: [String: Any]) -> [String: Double] {
+        metrics["probes"] as? [String: Double] ?? [:]
+    }
+
     private func events(_ result: CommandResult) throws -> [[String: Any]] {
         try result.output.split(separator: "\n").map {
             try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
@@ -25,7 +29,7 @@ struct PretrainTests {
         for method in ["simclr", "byol"] {
             let result = try Command.start(
                 arguments(
-                    scratch, method, "--method", method, "--epochs", "2", "--online", "knn",
+                    scratch, method, "--method", method, "--epochs", "2", "--online", "knn,linear",
                     "--json")
             ).wait()
             #expect(result.status == 0, "\(result.errors)")
@@ -35,8 +39,14 @@ struct PretrainTests {
             #expect(events.last?["event"] as? String == "finished")
             let lines = events.compactMap { $0["metrics"] as? [String: Any] }
             #expect(lines.count == 2)
-            #expect(lines.allSatisfy { $0["probe"] is Double && $0["embeddings"] != nil })
+            #expect(lines.allSatisfy { probes($0).keys.sorted() == ["knn", "linear"] })
+            #expect(lines.allSatisfy { $0["embeddings"] != nil })
         }
+        let report = try Command.run("report", scratch.path("simclr"), scratch.path("byol"))
+        #expect(report.status == 0, "\(report.errors)")
+        let page = try String(contentsOfFile: scratch.path("simclr/report.html"), encoding: .utf8)
+        #expect(page.contains("Linear probe") && page.contains("by linear probe"))
+        #expect(!page.contains("cross entropy"))
         let probe = try Command.run(
             "probe", scratch.path("simclr"), "--knn", "--baselines", "none", "--threads", "1")
         #expect(probe.status == 0, "\(probe.errors)")

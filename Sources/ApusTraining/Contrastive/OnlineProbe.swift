@@ -10,7 +10,7 @@ public final class OnlineProbe {
     public enum Kind: String, Hashable, Codable, Sendable, CaseIterable { case knn, linear }
 
     public struct Recipe: Hashable, Codable, Sendable {
-        public var kind = Kind.knn
+        public var kinds = [Kind.knn]
         /// Epochs between two looks.
         public var interval = 1
         /// Labelled images, drawn once.
@@ -56,11 +56,21 @@ public final class OnlineProbe {
             configuration: configuration)
     }
 
-    /// The share of the measured images that are given their own class.
-    func accuracy(_ brokenImages: BrokenImages) throws -> Double {
+    /// The share of the measured images that are given their own class, by the name of the kind.
+    func accuracies(_ brokenImages: BrokenImages) throws -> [String: Double] {
         let known = try features(fitted, brokenImages)
         let asked = try features(measured, brokenImages)
-        switch recipe.kind {
+        var accuracies: [String: Double] = [:]
+        for kind in recipe.kinds {
+            accuracies[kind.rawValue] = try accuracy(kind, known, asked)
+        }
+        return accuracies
+    }
+
+    private func accuracy(
+        _ kind: Kind, _ known: LabelledFeatures, _ asked: LabelledFeatures
+    ) throws -> Double {
+        switch kind {
         case .knn:
             var neighbors = WeightedNeighbors(known, threads: threads)
             neighbors.k = min(200, max(1, known.count / 10))

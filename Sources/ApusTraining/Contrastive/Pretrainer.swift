@@ -173,12 +173,12 @@ public final class Pretrainer {
                 if epochEnds, let interval = recipe.online?.interval,
                     progress.epoch % interval == 0 || progress.epoch == recipe.epochs
                 {
-                    line.probe = try probe?.accuracy(brokenImages)
+                    line.probes = try probe?.accuracies(brokenImages)
                 }
                 onEvent(.metrics(line))
                 let warnings = watch.look(
                     recipe, accuracy: line.accuracy, epoch: line.epoch, embeddings,
-                    probe: line.probe)
+                    probes: line.probes ?? [:])
                 for warning in warnings { onEvent(.warning(warning)) }
             },
             save: save)

@@ -5,12 +5,12 @@ package struct PretrainingWatch {
     private var said = Set<String>()
     package init() {}
 
-    private var probes: [(accuracy: Double, probe: Double)] = []
+    private var probes: [String: [(accuracy: Double, probe: Double)]] = [:]
 
     /// What a line of metrics shows.
     package mutating func look(
         _ recipe: PretrainingRecipe, accuracy: Double, epoch: Double,
-        _ embeddings: EmbeddingStatistics, probe: Double?
+        _ embeddings: EmbeddingStatistics, probes found: [String: Double]
     ) -> [String] {
         var warnings: [String] = []
         func say(_ kind: String, _ line: String) {
@@ -33,10 +33,9 @@ package struct PretrainingWatch {
                     + "epoch): the views are too weak, or batch norm of small chunks tells what "
                     + "belongs together; use stronger --views or a larger --chunk")
         }
-        if let probe {
-            probes.append((accuracy, probe))
-            if probes.count >= 3 {
-                let last = Array(probes.suffix(3))
+        for (kind, probe) in found {
+            probes[kind, default: []].append((accuracy, probe))
+            if let last = probes[kind]?.suffix(3).map(\.self), last.count == 3 {
                 let (a, b, c) = (last[0], last[1], last[2])
                 if c.accuracy > a.accuracy, b.probe < a.probe - 0.005, c.probe < b.probe - 0.005 {
                     say(
