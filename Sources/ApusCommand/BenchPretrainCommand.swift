@@ -85,8 +85,9 @@ struct BenchPretrain: ParsableCommand {
         if json { return try printJSON(result) }
         print(
             String(
-                format: "%@ batch %d, %d threads: %.1f ms a step, %.1f ms with the same views again;"
-                    + " making views takes %.1f %%", model, batch, recipe.threads, result.fed_ms,
+                format: "%@ batch %d, %d threads: %.1f ms a step, %.1f ms with the same views "
+                    + "again; making views takes %.1f %%", model, batch, recipe.threads,
+                result.fed_ms,
                 result.repeated_ms, result.loading_percent))
     }
 }

@@ -44,6 +44,16 @@ enum DataNotes {
     }
 }
 
+extension LoaderReport {
+    /// Says so if the engine waits for images, and what they wait for; empty if it does not.
+    func note(_ step: StepReport) -> String {
+        guard step.loaderShare > 0 else { return "" }
+        let seconds = waitSeconds / step.loaderShare
+        let images = Int(seconds * step.imagesPerSecond)
+        return explanation(images: images, seconds: seconds).map { "  (\($0))" } ?? ""
+    }
+}
+
 extension ImageSource {
     /// Throws unless there is something to tell apart.
     func requireClasses(_ name: String) throws {

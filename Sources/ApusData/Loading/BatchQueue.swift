@@ -139,9 +139,11 @@ final class BatchQueue: @unchecked Sendable {
     func waitUntilFull() {
         lock.lock()
         defer { lock.unlock() }
-        while !isStopped, opened < min(head + slots.count, end ?? .max)
-            || slots.contains(where: { $0.made < $0.samples.count })
-        { lock.wait() }
+        func isFull() -> Bool {
+            opened >= min(head + slots.count, end ?? .max)
+                && slots.allSatisfy { $0.made == $0.samples.count }
+        }
+        while !isStopped, !isFull() { lock.wait() }
     }
 
     /// Adds the broken images of a batch to those before; gives an error if they are too many.

@@ -139,6 +139,7 @@ public final class Pretrainer {
         options.endEpoch = recipe.epochs
         options.workers = Self.workers(threads: recipe.threads)
         options.brokenImages = brokenImages
+        options.measuresStages = true
         let loader = try Loader(
             source: source, preprocessing: recipe.preprocessing, views: recipe.views,
             options: options)
