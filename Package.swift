@@ -15,9 +15,9 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
         .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
-        .systemLibrary(name: "CPNG", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CJPEG"),
+        .target(name: "CPNG"),
         .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
 
         .target(name: "ApusTensor"),
@@ -62,7 +62,7 @@ let package = Package(
             name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels", "CKernels"]),
         .testTarget(
             name: "ApusDataTests",
-            dependencies: ["ApusData", "ApusTensor", "CTurboJPEG", "CPNG", "CZlib"]),
+            dependencies: ["ApusData", "ApusTensor", "CJPEG", "CTurboJPEG", "CZlib"]),
         .testTarget(
             name: "ApusTrainingTests", dependencies: ["ApusTraining"]),
         .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),

@@ -7,7 +7,9 @@ struct BenchCommand: ParsableCommand {
         commandName: "bench",
         abstract: "Times training steps and inference on random data, and the loading of images.",
         discussion: "Example: apus bench train --model resnet18-cifar --batch 128",
-        subcommands: [BenchTrain.self, BenchInfer.self, BenchData.self, BenchLoss.self])
+        subcommands: [
+            BenchTrain.self, BenchInfer.self, BenchPretrain.self, BenchData.self, BenchLoss.self,
+        ])
 }
 
 /// What the engine does to be faster, each of which can be left out for comparison.

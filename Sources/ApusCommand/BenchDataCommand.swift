@@ -97,7 +97,10 @@ struct BenchData: ParsableCommand {
                     ($0.rawValue, times[$0] / max(times.total, .leastNormalMagnitude))
                 }))
         if json { try printJSON(result) } else { print(result.line) }
-        if explain { result.table.print() }
+        if explain {
+            result.table.print()
+            if let stage = times.longest { print("held back by \(stage.rawValue)") }
+        }
     }
 
     /// The processor time of all threads of this process.

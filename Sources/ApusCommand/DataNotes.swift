@@ -44,6 +44,16 @@ enum DataNotes {
     }
 }
 
+extension LoaderReport {
+    /// Says so if the engine waits for images, and what they wait for; empty if it does not.
+    func note(_ step: StepReport) -> String {
+        guard step.loaderShare > 0 else { return "" }
+        let seconds = waitSeconds / step.loaderShare
+        let images = Int(seconds * step.imagesPerSecond)
+        return explanation(images: images, seconds: seconds).map { "  (\($0))" } ?? ""
+    }
+}
+
 extension ImageSource {
     /// Throws unless there is something to tell apart.
     func requireClasses(_ name: String) throws {
@@ -57,6 +67,18 @@ extension ImageSource {
             throw DataError(
                 name, "has one class alone (\(classNames[0]))",
                 remedy: "give a folder with a folder for each of several classes")
+        }
+    }
+
+    /// Does something with the images; an error about one of them also says `remedy`, if there is one.
+    func withRemedy<Result>(_ remedy: String?, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as DataError {
+            guard let remedy, (0..<count).contains(where: { name(of: $0) == error.place }) else {
+                throw error
+            }
+            throw error.adding(remedy: remedy)
         }
     }
 }

@@ -12,10 +12,15 @@ struct DecodeOptions: ParsableArguments {
     @Option(help: "Refuse JPEG images of more scans. (default: 100)")
     var maxScans: Int?
 
+    @Option(
+        help: "Refuse images that take more seconds of processor time to decode. (default: 20)")
+    var maxSeconds: Double?
+
     func validate() throws {
         try require(maxPixels, in: 1...Int(Int32.max), "--max-pixels")
         try require(maxBytes, in: 1...(1 << 40), "--max-bytes")
         try require(maxScans, in: 1...1_000_000, "--max-scans")
+        try require(maxSeconds, in: 0...1_000_000, "--max-seconds")
     }
 
     /// Makes the limits those of every image the command opens from now on.
@@ -24,6 +29,7 @@ struct DecodeOptions: ParsableArguments {
         if let maxPixels { limits.maximumPixels = maxPixels }
         if let maxBytes { limits.maximumBytes = maxBytes }
         if let maxScans { limits.maximumScans = maxScans }
+        if let maxSeconds { limits.maximumSeconds = maxSeconds }
         ImageDecoder.standard = limits
     }
 }

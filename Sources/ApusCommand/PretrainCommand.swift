@@ -58,9 +58,11 @@ struct PretrainCommand: ParsableCommand {
             // A name that is not known is said before images are looked at.
             _ = try Models.named(model)
             source = try DataSets.open(data, split: .train)
-            let (preprocessing, shape) = try Preprocessing.suggested(
-                for: source, name: data, side: output.side, channels: output.channels,
-                skipsBroken: !strict)
+            let (preprocessing, shape) = try source.withRemedy(strictRemedy) {
+                try Preprocessing.suggested(
+                    for: source, name: data, side: output.side, channels: output.channels,
+                    skipsBroken: !strict)
+            }
             recipe = try options.recipe(
                 model: Models.named(model, input: [shape.channels, shape.height, shape.width]),
                 data: data, classNames: source.classNames, preprocessing: preprocessing)
@@ -72,16 +74,23 @@ struct PretrainCommand: ParsableCommand {
         reporter.opening(pretrainer, baseline: baseline)
         Interrupt.install()
         pretrainer.brokenImages = strict ? .stop : .replace
-        let isDone = try pretrainer.run(
-            shouldStop: { Interrupt.received != nil }, onEvent: reporter.report)
+        let isDone = try source.withRemedy(strictRemedy) {
+            try pretrainer.run(
+                shouldStop: { Interrupt.received != nil }, onEvent: reporter.report)
+        }
         reporter.closing(pretrainer, isDone: isDone)
         if !isDone { throw ExitCode(128 + (Interrupt.received ?? 2)) }
+    }
+
+    private var strictRemedy: String? {
+        strict ? "leave out --strict, which has others take its place" : nil
     }
 
     /// A run keeps its recipe: whatever else is asked for would go unheard.
     private func requireNothingElse() throws {
         let heard = [
             "--out", "--quiet", "--json", "--strict", "--max-pixels", "--max-bytes", "--max-scans",
+            "--max-seconds",
         ]
         for argument in CommandLine.arguments where argument.hasPrefix("--") {
             let name = String(argument.prefix { $0 != "=" })

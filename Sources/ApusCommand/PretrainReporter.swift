@@ -11,6 +11,8 @@ final class PretrainReporter {
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
     private var lastEvent: ContinuousClock.Instant?
+    private var lastStep: StepReport?
+    private weak var pretrainer: Pretrainer?
 
     init(_ recipe: PretrainingRecipe, _ folder: RunFolder, isQuiet: Bool, isJSON: Bool) {
         self.recipe = recipe
@@ -33,6 +35,7 @@ final class PretrainReporter {
     ///
     /// - Parameter baseline: bytes the process held with its data, before the run was prepared
     func opening(_ pretrainer: Pretrainer, baseline: Int) {
+        self.pretrainer = pretrainer
         let memory = baseline + pretrainer.memoryBytes
         let parameters = pretrainer.parameters.parameters.map(\.shape.count).reduce(0, +)
         let features = (try? recipe.encoder.features) ?? 0
@@ -74,17 +77,22 @@ final class PretrainReporter {
                 lastEvent = clock.now
                 emit(line(report))
             }
-            if !isQuiet { status.update(report.progressLine) }
+            lastStep = report
+            if !isQuiet { status.update(report.progressLine + loaderNote) }
         case .metrics(let metrics):
             var line = PretrainLine(event: "metrics", step: metrics.step, loss: metrics.loss)
             line.metrics = metrics
             emit(line)
-            say(text(metrics))
+            say(text(metrics) + loaderNote)
         case .warning(let warning):
             emit(PretrainLine(event: "warning", warning: warning))
             // Also where only errors are asked for: nobody would look for it otherwise.
             if !isJSON { status.note("warning: \(warning)") }
         }
+    }
+
+    private var loaderNote: String {
+        lastStep.flatMap { pretrainer?.loader?.report.note($0) } ?? ""
     }
 
     private func text(_ metrics: Metrics) -> String {

@@ -91,7 +91,7 @@ struct TrainCommand: ParsableCommand {
             let data = validation.map { "validation=\($0):\(name)" } ?? name
             train = try DataSets.open(data, split: .train)
             try train.requireClasses(name)
-            recipe = try makeRecipe(data, model, train)
+            recipe = try train.withRemedy(skipRemedy) { try makeRecipe(data, model, train) }
         }
         let test = try DataSets.openTest(recipe.data)
         let reporter = TrainReporter(
@@ -108,10 +108,16 @@ struct TrainCommand: ParsableCommand {
         reporter.opening(trainer, train: train, test: test, initial: initial, left: left)
         Interrupt.install()
         trainer.brokenImages = skipBroken ? .replace : .stop
-        let outcome = try trainer.run(
-            shouldStop: { Interrupt.received != nil }, onEvent: reporter.report)
+        let outcome = try train.withRemedy(skipRemedy) {
+            try trainer.run(
+                shouldStop: { Interrupt.received != nil }, onEvent: reporter.report)
+        }
         try reporter.closing(trainer, outcome)
         if outcome == .interrupted { throw ExitCode(128 + (Interrupt.received ?? 2)) }
+    }
+
+    private var skipRemedy: String? {
+        skipBroken ? nil : "replace such images by others with --skip-broken"
     }
 
     private func makeRecipe(

@@ -121,11 +121,7 @@ final class TrainReporter {
 
     /// Says so if the engine waits for images, and what they wait for.
     private var loaderNote: String {
-        guard let step = lastStep, step.loaderShare > 0, let report = trainer?.loader?.report
-        else { return "" }
-        let seconds = report.waitSeconds / step.loaderShare
-        let images = Int(seconds * step.imagesPerSecond)
-        return report.explanation(images: images, seconds: seconds).map { "  (\($0))" } ?? ""
+        lastStep.flatMap { trainer?.loader?.report.note($0) } ?? ""
     }
 
     /// The summary and what to do next.

@@ -17,6 +17,11 @@ public struct DataError: LocalizedError, CustomStringConvertible, Hashable, Send
         self.remedy = remedy
     }
 
+    /// The same error, with another thing that the user can do.
+    package func adding(remedy other: String) -> DataError {
+        DataError(place, problem, remedy: "\(remedy), or \(other)")
+    }
+
     public var description: String {
         // File names and library messages may hold line breaks; an error is one line.
         let line = "\(place): \(problem); \(remedy)"

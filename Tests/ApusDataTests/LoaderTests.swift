@@ -102,6 +102,18 @@ import Testing
         _ = dataError(naming: "views") { _ = try images([]) }
     }
 
+    @Test func restsWhenBatchesAreMadeAhead() throws {
+        let loader = try loader(LoaderOptions(batchSize: 20, seed: 4, endEpoch: 2, prefetch: 2))
+        for taken in 0..<3 {
+            loader.waitUntilFull()
+            #expect(loader.report.samples == 20 * (taken + 2))
+            _ = try loader.next()
+        }
+        // There are fewer left than could be made ahead.
+        while try loader.next() != nil { loader.waitUntilFull() }
+        #expect(loader.report.samples == 20 * 2 * loader.batchesPerEpoch)
+    }
+
     @Test func resumesInTheMiddleOfAnEpoch() throws {
         var options = LoaderOptions(batchSize: 20, seed: 4, endEpoch: 3)
         let whole = try all(loader(options))

@@ -164,4 +164,40 @@ import Testing
         }
         #expect(bytes.contains("\(file.count) bytes") && bytes.contains("--max-bytes"))
     }
+
+    @Test(arguments: ["png", "jpg", "webp"]) func secondsAreLimited(kind: String) throws {
+        let image = noise("slow", width: 600, height: 600, channels: 3)
+        let file =
+            switch kind {
+            case "png": try ImageEncoder.encodePNG(image)
+            case "jpg": try jpeg(image, TJSAMP_444, progressive: true)
+            default: losslessWebP(image)
+            }
+        // No libwebp on this machine.
+        guard !file.isEmpty else { return }
+        let name = "slow.\(kind)"
+        let message = dataError(naming: name) {
+            _ = try ImageDecoder(maximumSeconds: 0).decode(file, name: name)
+        }
+        #expect(message.contains("0.0 seconds") && message.contains("--max-seconds"))
+        let whole = try ImageDecoder().decode(file, name: name)
+        if kind != "jpg" { #expect(whole == image) }
+    }
+
+    /// Nothing where libwebp is not installed.
+    private func losslessWebP(_ image: Image) -> [UInt8] {
+        typealias Encode =
+            @convention(c) (
+                UnsafePointer<UInt8>?, Int32, Int32, Int32,
+                UnsafeMutablePointer<UnsafeMutablePointer<UInt8>?>
+            ) -> Int
+        guard let library = dlopen("libwebp.so.7", RTLD_NOW),
+            let symbol = dlsym(library, "WebPEncodeLosslessRGB")
+        else { return [] }
+        var memory: UnsafeMutablePointer<UInt8>?
+        let count = unsafeBitCast(symbol, to: Encode.self)(
+            image.pixels, Int32(image.width), Int32(image.height), Int32(3 * image.width), &memory)
+        defer { free(memory) }
+        return Array(UnsafeBufferPointer(start: memory, count: count))
+    }
 }

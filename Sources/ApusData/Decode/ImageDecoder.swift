@@ -10,15 +10,19 @@ public struct ImageDecoder: Hashable, Sendable {
     /// JPEG images of more scans are an error: each costs the time of decoding a whole image,
     /// and takes only a few bytes.
     public var maximumScans: Int
+    /// Images that take more seconds of a processor's time to decode are an error.
+    public var maximumSeconds: Double
 
     /// What is not given is that of `standard`.
     public init(
-        maximumPixels: Int? = nil, maximumBytes: Int? = nil, maximumScans: Int? = nil
+        maximumPixels: Int? = nil, maximumBytes: Int? = nil, maximumScans: Int? = nil,
+        maximumSeconds: Double? = nil
     ) {
         self = ImageDecoder.standard
         if let maximumPixels { self.maximumPixels = maximumPixels }
         if let maximumBytes { self.maximumBytes = maximumBytes }
         if let maximumScans { self.maximumScans = maximumScans }
+        if let maximumSeconds { self.maximumSeconds = maximumSeconds }
     }
 
     /// The limits where nobody gives any. A command sets them from its flags before it opens data;
@@ -29,12 +33,13 @@ public struct ImageDecoder: Hashable, Sendable {
     }
 
     private static let standardLimits = Mutex(
-        ImageDecoder(pixels: 100_000_000, bytes: 1 << 28, scans: 100))
+        ImageDecoder(pixels: 100_000_000, bytes: 1 << 28, scans: 100, seconds: 20))
 
-    private init(pixels: Int, bytes: Int, scans: Int) {
+    private init(pixels: Int, bytes: Int, scans: Int, seconds: Double) {
         maximumPixels = pixels
         maximumBytes = bytes
         maximumScans = scans
+        maximumSeconds = seconds
     }
 
     /// Decodes the file at `path`.
@@ -52,6 +57,13 @@ public struct ImageDecoder: Hashable, Sendable {
         DataError(
             name, "has \(size) bytes, more than the limit of \(maximumBytes)",
             remedy: "scale the image down or raise --max-bytes")
+    }
+
+    /// The error for an image that takes more than `maximumSeconds`.
+    static func tooSlow(_ seconds: Double, _ name: String) -> DataError {
+        DataError(
+            name, "takes more than the limit of \(seconds) seconds to decode",
+            remedy: "save it again, smaller, or raise --max-seconds")
     }
 
     static func isJPEG(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0xFF, 0xD8, 0xFF]) }

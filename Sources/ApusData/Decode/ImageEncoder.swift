@@ -8,24 +8,18 @@ public enum ImageEncoder {
         let width = UInt32(image.width)
         let height = UInt32(image.height)
         let bound = apus_png_bound(width, height, Int32(image.channels))
-        let picture = UnsafeMutablePointer<png_image>.allocate(capacity: 1)
-        picture.initialize(to: png_image())
-        defer {
-            png_image_free(picture)
-            picture.deinitialize(count: 1)
-            picture.deallocate()
-        }
         return try [UInt8](unsafeUninitializedCapacity: bound) { target, filled in
             var count = bound
-            let isWritten = image.pixels.withUnsafeBufferPointer { pixels in
-                apus_png_write(
-                    picture, width, height, Int32(image.channels), pixels.baseAddress,
-                    target.baseAddress, &count)
-            }
-            guard isWritten != 0 else {
-                throw DataError(
-                    "PNG encoder", String(cString: apus_png_message(picture)),
-                    remedy: "write a smaller image")
+            try withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { message in
+                let failure = image.pixels.withUnsafeBufferPointer { pixels in
+                    apus_png_write(
+                        width, height, Int32(image.channels), pixels.baseAddress,
+                        target.baseAddress, &count, message.baseAddress)
+                }
+                if let failure {
+                    throw DataError(
+                        "PNG encoder", String(cString: failure), remedy: "write a smaller image")
+                }
             }
             filled = count
         }

@@ -18,6 +18,8 @@ final class JPEGReader {
     }
 
     private let handle: OpaquePointer
+    /// Of the picture that is read.
+    private var maximumSeconds = 0.0
 
     init(name: String) throws {
         guard let handle = apus_jpeg_create() else {
@@ -35,9 +37,10 @@ final class JPEGReader {
         var header = apus_jpeg_header()
         guard
             apus_jpeg_begin(
-                handle, bytes.baseAddress, UInt(bytes.count), Int32(limits.maximumScans), &header)
-                != 0
+                handle, bytes.baseAddress, UInt(bytes.count), Int32(limits.maximumScans),
+                limits.maximumSeconds, &header) != 0
         else { throw failure(name) }
+        maximumSeconds = limits.maximumSeconds
         try limits.checkSize(width: Int(header.width), height: Int(header.height), name: name)
         // Rows below a part are not read, so a file cut short has to be found by its end.
         guard Self.isWhole(bytes) else {
@@ -89,12 +92,17 @@ final class JPEGReader {
 
     private func failure(_ name: String) -> DataError {
         let reason = String(cString: apus_jpeg_message(handle))
-        guard apus_jpeg_has_too_many_scans(handle) == 0 else {
+        switch apus_jpeg_exceeded(handle) {
+        case APUS_JPEG_SCANS:
             return DataError(
                 name, "is a JPEG image of \(reason), which would take long to decode",
                 remedy: "save it again or raise --max-scans")
+        case APUS_JPEG_SECONDS:
+            return ImageDecoder.tooSlow(maximumSeconds, name)
+        default:
+            return DataError(
+                name, "is a damaged JPEG image (\(reason))",
+                remedy: "get the file again or remove it")
         }
-        return DataError(
-            name, "is a damaged JPEG image (\(reason))", remedy: "get the file again or remove it")
     }
 }

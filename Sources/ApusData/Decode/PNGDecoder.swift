@@ -3,28 +3,22 @@ import CPNG
 /// PNG through libpng's simplified interface: any color type and depth to 8-bit gray or RGB.
 enum PNGDecoder {
     static func decode(_ bytes: [UInt8], name: String, limits: ImageDecoder) throws -> Image {
-        // On the heap because libpng keeps the address between the two calls.
-        let picture = UnsafeMutablePointer<png_image>.allocate(capacity: 1)
-        picture.initialize(to: png_image())
-        defer {
-            png_image_free(picture)
-            picture.deinitialize(count: 1)
-            picture.deallocate()
-        }
-        return try bytes.withUnsafeBytes { source in
-            guard apus_png_begin(picture, source.baseAddress, source.count) != 0 else {
-                throw damaged(picture, name)
+        try bytes.withUnsafeBytes { source in
+            var header = apus_png_header()
+            guard let picture = apus_png_begin(source.baseAddress, source.count, &header) else {
+                throw DataError(name, "cannot be decoded (no memory)", remedy: "free some memory")
             }
-            let width = Int(picture.pointee.width)
-            let height = Int(picture.pointee.height)
+            defer { apus_png_end(picture) }
+            try check(picture, name, limits)
+            let width = Int(header.width)
+            let height = Int(header.height)
             try limits.checkSize(width: width, height: height, name: name)
-            let channels = apus_png_has_color(picture) != 0 ? 3 : 1
-            let hasAlpha = apus_png_has_alpha(picture) != 0
+            let channels = header.has_color != 0 ? 3 : 1
+            let hasAlpha = header.has_alpha != 0
             let count = width * height * (channels + (hasAlpha ? 1 : 0))
             let pixels = try [UInt8](unsafeUninitializedCapacity: count) { target, filled in
-                guard apus_png_finish(picture, target.baseAddress) != 0 else {
-                    throw damaged(picture, name)
-                }
+                _ = apus_png_read(picture, limits.maximumSeconds, target.baseAddress)
+                try check(picture, name, limits)
                 filled = count
             }
             return Image(
@@ -33,11 +27,15 @@ enum PNGDecoder {
         }
     }
 
-    private static func damaged(
-        _ picture: UnsafePointer<png_image>, _ name: String
-    ) -> DataError {
-        DataError(
-            name, "is a damaged PNG image (\(String(cString: apus_png_message(picture))))",
+    private static func check(
+        _ picture: OpaquePointer, _ name: String, _ limits: ImageDecoder
+    ) throws {
+        guard let message = apus_png_message(picture) else { return }
+        guard apus_png_is_too_slow(picture) == 0 else {
+            throw ImageDecoder.tooSlow(limits.maximumSeconds, name)
+        }
+        throw DataError(
+            name, "is a damaged PNG image (\(String(cString: message)))",
             remedy: "get the file again or remove it")
     }
 

@@ -135,6 +135,17 @@ final class BatchQueue: @unchecked Sendable {
         }
     }
 
+    /// Waits until there is nothing to do for the workers: all slots hold whole batches.
+    func waitUntilFull() {
+        lock.lock()
+        defer { lock.unlock() }
+        func isFull() -> Bool {
+            opened >= min(head + slots.count, end ?? .max)
+                && slots.allSatisfy { $0.made == $0.samples.count }
+        }
+        while !isStopped, !isFull() { lock.wait() }
+    }
+
     /// Adds the broken images of a batch to those before; gives an error if they are too many.
     private func noteBroken(_ images: [BrokenImage]) -> (any Error)? {
         for image in images { broken[image.sample] = image }

@@ -86,6 +86,9 @@ public final class Loader {
         return try queue.take()
     }
 
+    /// Waits until as many batches are made as are made ahead, so that the workers rest.
+    package func waitUntilFull() { queue.waitUntilFull() }
+
     /// The seconds all workers together have spent on every stage so far; zero unless
     /// `options.measuresStages`.
     public var stageTimes: StageTimes { queue.work.times }

@@ -129,9 +129,7 @@ public enum PackWriter {
         /// The error with what can be done about it while packing.
         var withRemedy: any Error {
             guard let error = error as? DataError else { return error }
-            return DataError(
-                error.place, error.problem,
-                remedy: "\(error.remedy), or leave out such images with --skip-broken")
+            return error.adding(remedy: "leave out such images with --skip-broken")
         }
     }
 

@@ -117,6 +117,9 @@ public final class Pretrainer {
             + (probe?.bytes ?? 0) + 2 * LoaderOptions(batchSize: recipe.chunk).prefetch * views
     }
 
+    /// The threads that make views, for so many of the engine.
+    static func workers(threads: Int) -> Int { max(1, min(4, threads)) }
+
     /// What may not be as meant, before anything runs.
     public var hints: [String] { PretrainingWatch.hints(recipe) }
 
@@ -134,8 +137,9 @@ public final class Pretrainer {
         options.seed = recipe.seed
         options.start = LoaderPosition(epoch: progress.epoch, batch: progress.batch * chunks)
         options.endEpoch = recipe.epochs
-        options.workers = max(1, min(4, recipe.threads))
+        options.workers = Self.workers(threads: recipe.threads)
         options.brokenImages = brokenImages
+        options.measuresStages = true
         let loader = try Loader(
             source: source, preprocessing: recipe.preprocessing, views: recipe.views,
             options: options)

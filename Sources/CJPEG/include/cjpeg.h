@@ -11,14 +11,23 @@ typedef struct apus_jpeg apus_jpeg;
 /// What a file says about its picture. Samples is 1 for gray, 3 for color, 4 for inks.
 typedef struct { int width, height, samples; } apus_jpeg_header;
 
+/// What a picture may have too much of.
+typedef enum { APUS_JPEG_NOTHING, APUS_JPEG_SCANS, APUS_JPEG_SECONDS } apus_jpeg_limit;
+
 /// A decoder for one thread, used for one picture after the other; null if there is no memory.
 apus_jpeg *apus_jpeg_create(void);
 void apus_jpeg_destroy(apus_jpeg *jpeg);
 
+/// Leaves all of decoding to libjpeg, for comparison with our entropy decoder, or not.
+void apus_jpeg_set_plain(apus_jpeg *jpeg, int is_plain);
+/// Whether the picture that was read last came from our entropy decoder.
+int apus_jpeg_is_fast(const apus_jpeg *jpeg);
+
 /// Reads the header of a file that stays in memory until the picture is read. Files of more than
-/// `scans` scans will fail: each costs the time of a whole picture.
+/// `scans` scans will fail, as each costs the time of a whole picture, and so will pictures that take
+/// more than about `seconds` of processor time.
 int apus_jpeg_begin(
-    apus_jpeg *jpeg, const unsigned char *bytes, unsigned long count, int scans,
+    apus_jpeg *jpeg, const unsigned char *bytes, unsigned long count, int scans, double seconds,
     apus_jpeg_header *header);
 
 /// Prepares to read at 1 / denominator (1, 2, 4, 8) of the size, gray, RGB or CMYK by `samples`, and
@@ -29,7 +38,7 @@ int apus_jpeg_start(apus_jpeg *jpeg, int denominator, int samples, int *left, in
 int apus_jpeg_read(apus_jpeg *jpeg, int top, int height, unsigned char *pixels);
 
 const char *apus_jpeg_message(const apus_jpeg *jpeg);
-/// Whether the failure was one of too many scans.
-int apus_jpeg_has_too_many_scans(const apus_jpeg *jpeg);
+/// The limit that the failure is about, if it is about one.
+apus_jpeg_limit apus_jpeg_exceeded(const apus_jpeg *jpeg);
 
 #endif
