@@ -7,13 +7,14 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     case depthwise = "apus-depthwise"
     case winogradTiles = "apus-winograd-tiles"
     case winogradChannels = "apus-winograd-channels"
+    case oneByOne = "apus-1x1"
 
     /// The library's name; nil for what is our own.
     var kind: dnnl_alg_kind_t? {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
-        case .depthwise, .winogradTiles, .winogradChannels: nil
+        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne: nil
         }
     }
 
@@ -22,6 +23,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         _ problem: ConvolutionProblem, threads: Int
     ) -> [ConvolutionAlgorithm] {
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
+        if OneByOneStep.supports(problem) { return [.direct, .oneByOne] }
         let window = problem.window
         let fits =
             window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)

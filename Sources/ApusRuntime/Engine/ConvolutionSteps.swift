@@ -44,6 +44,8 @@ extension StepBuilder {
         case .winogradTiles, .winogradChannels:
             let split = algorithm == .winogradTiles ? WinogradStep.Split.tiles : .channels
             return WinogradStep(problem, split, operands, team, fold: fold)
+        case .oneByOne:
+            return OneByOneStep(problem, operands, team)
         }
     }
 

@@ -204,6 +204,30 @@ long apus_winograd_pair_scratch(const apus_winograd *w);
 void apus_winograd_by_pairs(const apus_winograd *w, const float *v, const float *weights, const float *u, const float *bias, void *y, float *scratch, long begin, long end);
 void apus_winograd_weight_gradient_by_pairs(const apus_winograd *w, const float *v, const void *dy, float *weights, float *scratch, long begin, long end);
 
+// ---- 1x1 convolution: stride 1, images of floats in blocks of 16, for machines with AVX-512 ----
+
+/// One convolution, or with `transposes` the input gradient of one, as a convolution.
+typedef struct {
+    long batch, sources, targets;
+    /// Of an image.
+    long pixels;
+    bool transposes;
+} apus_one_by_one;
+
+/// Floats of the weights as the kernels read them.
+long apus_one_by_one_weight_count(const apus_one_by_one *o);
+/// Weights (OI) as the kernels read them, for the blocks of targets begin..<end.
+void apus_one_by_one_weights(const apus_one_by_one *o, const float *weights, float *u, long begin, long end);
+/// Parts of the images' pixels.
+long apus_one_by_one_chunks(const apus_one_by_one *o);
+/// y = x * weights for chunks begin..<end.
+void apus_one_by_one_multiply(const apus_one_by_one *o, const float *x, const float *u, float *y, long begin, long end);
+/// Weight gradients s[target][source] of some blocks of sources and of targets, in rows of `row` floats:
+/// whole blocks of sources and, of targets, multiples of four.
+void apus_one_by_one_correlate(
+    const apus_one_by_one *o, const float *x, const float *dy, float *s, long row,
+    long firstSource, long lastSource, long firstTarget, long lastTarget);
+
 // ---- Kernels on flat arrays ----
 void apus_add(apus_type t, const void *a, const void *b, void *y, long begin, long end);
 void apus_multiply(apus_type t, const void *x, float factor, void *y, long begin, long end);

@@ -1,0 +1,137 @@
+// Forward passes and input gradients.
+#include "onebyone.h"
+
+/// y[pixel][block] = sum over channels of x[channel][pixel] * u[channel][block], of so many pixels and
+/// blocks that the sums fit into the registers. Meanwhile `lines` cache lines at `next` are fetched.
+WIDE_INLINE void multiply(
+    const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,
+    const char *next, long lines, const int pixels, const int blocks) {
+    V sum[24];
+    UNROLL for (int i = 0; i < pixels * blocks; i++) sum[i] = (V){0};
+    for (; blocksIn > 0; blocksIn--, x += xBlock, lines -= 16) {
+        // What was fetched is fetched again at no cost.
+        const long step = lines > 0 ? 64 : 0;
+        for (long lane = 0; lane < 16; lane++, u += 16 * blocks, next += step) {
+            __builtin_prefetch(next, 0, 2);
+            V v[2];
+            UNROLL for (int j = 0; j < blocks; j++) v[j] = *(const V *)(u + 16 * j);
+            UNROLL for (int i = 0; i < pixels; i++) {
+                const float a = x[i * 16 + lane];
+                UNROLL for (int j = 0; j < blocks; j++) sum[i * blocks + j] += a * v[j];
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < pixels; i++)
+        UNROLL for (int j = 0; j < blocks; j++)
+            *(V *)(y + j * yBlock + i * 16) = sum[i * blocks + j];
+}
+
+typedef void Multiply(
+    const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,
+    const char *next, long lines);
+
+#define MULTIPLY(PIXELS)                                                                       \
+    static WIDE void pair_##PIXELS(                                                             \
+        const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,      \
+        const char *next, long lines) {                                                         \
+        multiply(x, xBlock, u, y, yBlock, blocksIn, next, lines, PIXELS, 2);                    \
+    }                                                                                           \
+    static WIDE void single_##PIXELS(                                                           \
+        const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,      \
+        const char *next, long lines) {                                                         \
+        multiply(x, xBlock, u, y, yBlock, blocksIn, next, lines, PIXELS, 1);                    \
+    }
+MULTIPLY(1) MULTIPLY(2) MULTIPLY(3) MULTIPLY(4) MULTIPLY(5) MULTIPLY(6)
+MULTIPLY(7) MULTIPLY(8) MULTIPLY(9) MULTIPLY(10) MULTIPLY(11) MULTIPLY(12)
+
+/// By the number of pixels, less one.
+static Multiply *const pairs[] = { pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7, pair_8,
+                                   pair_9, pair_10, pair_11, pair_12 };
+static Multiply *const singles[] = { single_1, single_2, single_3, single_4, single_5, single_6,
+                                     single_7, single_8, single_9, single_10, single_11, single_12 };
+enum { MOST_PIXELS = 12 };
+
+long apus_one_by_one_chunks(const apus_one_by_one *o) { return o->batch * chunks_per_image(o); }
+
+void apus_one_by_one_multiply(
+    const apus_one_by_one *o, const float *x, const float *u, float *y, long begin, long end) {
+    const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
+    const long plane = o->pixels * 16;
+    for (long index = begin; index < end; index++) {
+        const Chunk chunk = chunk_at(o, index);
+        const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index);
+        const float *from = chunk_of(o, x, o->sources, chunk, 0);
+        float *to = (float *)chunk_of(o, y, o->targets, chunk, 0);
+        const long groups = (chunk.count + MOST_PIXELS - 1) / MOST_PIXELS;
+        // The block of the next chunk that is being fetched, and how much of it has been.
+        long block = 0, fetched = 0;
+        for (long target = 0; target < blocksOut; target += 2) {
+            const bool isPair = target + 1 < blocksOut;
+            const float *weights = u + target * blocksIn * 256;
+            for (long group = 0; group < groups; group++) {
+                const long first = chunk.count * group / groups;
+                const long count = chunk.count * (group + 1) / groups - first;
+                const float *ahead = block < blocksIn
+                    ? chunk_of(o, x, o->sources, next, block) + fetched * 16 : from;
+                const long lines = block < blocksIn ? next.count - fetched : 0;
+                (isPair ? pairs : singles)[count - 1](
+                    from + first * 16, plane, weights, to + target * plane + first * 16, plane,
+                    blocksIn, (const char *)ahead, lines);
+                fetched += blocksIn * 16;
+                if (fetched >= next.count) { block++; fetched = 0; }
+            }
+        }
+    }
+}
+
+// ---- Weights: [pair of target blocks][source channel][lane of the pair]; an odd last block is alone ----
+
+long apus_one_by_one_weight_count(const apus_one_by_one *o) {
+    return BLOCKS(o->targets) * BLOCKS(o->sources) * 256;
+}
+
+// Lanes i and i + S of every second vector change places, where S is a power of two.
+#define SWAP(S, ...)                                                                           \
+    UNROLL for (int i = 0; i < 16; i++) if (!(i & S)) {                                         \
+        const V a = r[i], b = r[i + S];                                                         \
+        r[i] = __builtin_shufflevector(a, b, __VA_ARGS__);                                      \
+        r[i + S] = __builtin_shufflevector(b, a, SECOND_##S);                                   \
+    }
+#define SECOND_1 17, 1, 19, 3, 21, 5, 23, 7, 25, 9, 27, 11, 29, 13, 31, 15
+#define SECOND_2 18, 19, 2, 3, 22, 23, 6, 7, 26, 27, 10, 11, 30, 31, 14, 15
+#define SECOND_4 20, 21, 22, 23, 4, 5, 6, 7, 28, 29, 30, 31, 12, 13, 14, 15
+#define SECOND_8 24, 25, 26, 27, 28, 29, 30, 31, 8, 9, 10, 11, 12, 13, 14, 15
+
+/// Turns 16 rows of 16 numbers.
+WIDE_INLINE void turn(V r[16]) {
+    SWAP(1, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30)
+    SWAP(2, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+    SWAP(4, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27)
+    SWAP(8, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+}
+
+WIDE void apus_one_by_one_weights(
+    const apus_one_by_one *o, const float *weights, float *u, long begin, long end) {
+    const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
+    // Rows of the stored weights are output channels: the targets, or in a gradient the sources.
+    const long rows = o->transposes ? o->sources : o->targets;
+    const long columns = o->transposes ? o->targets : o->sources;
+    for (long target = begin; target < end; target++) {
+        const long pair = target / 2 * 2, width = pair + 1 < blocksOut ? 32 : 16;
+        float *to = u + pair * blocksIn * 256 + (target - pair) * 16;
+        for (long source = 0; source < blocksIn; source++, to += 16 * width) {
+            const long row = (o->transposes ? source : target) * 16;
+            const long column = (o->transposes ? target : source) * 16;
+            V r[16];
+            for (long i = 0; i < 16; i++) {
+                r[i] = (V){0};
+                if (row + i >= rows) continue;
+                __builtin_memcpy(
+                    &r[i], weights + (row + i) * columns + column,
+                    (unsigned long)LANES(columns, column / 16) * 4);
+            }
+            if (!o->transposes) turn(r);
+            for (long i = 0; i < 16; i++) *(V *)(to + i * width) = r[i];
+        }
+    }
+}

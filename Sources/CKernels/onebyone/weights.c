@@ -1,0 +1,71 @@
+// Weight gradients.
+#include "onebyone.h"
+
+/// In memory at any address that suits a float.
+typedef float Unaligned __attribute__((vector_size(64), aligned(4)));
+
+/// s[output][input block] (+)= sum over pixels of x[input block][pixel] * dy[output][pixel], of so many
+/// outputs and blocks that the sums fit into the registers. Meanwhile as many cache lines at `next`
+/// are fetched as there are pixels.
+WIDE_INLINE void correlate(
+    const float *x, long xBlock, const float *dy, float *s, long row, long pixels, bool adds,
+    const char *next, const int blocks) {
+    enum { OUTPUTS = 4 };
+    V sum[OUTPUTS * 4];
+    UNROLL for (int i = 0; i < OUTPUTS * blocks; i++) sum[i] = (V){0};
+    for (; pixels > 0; pixels--, x += 16, dy += 16, next += 64) {
+        __builtin_prefetch(next, 0, 2);
+        V v[4];
+        UNROLL for (int j = 0; j < blocks; j++) v[j] = *(const V *)(x + j * xBlock);
+        UNROLL for (int i = 0; i < OUTPUTS; i++) {
+            const float a = dy[i];
+            UNROLL for (int j = 0; j < blocks; j++) sum[i * blocks + j] += a * v[j];
+        }
+    }
+    // A chunk's sum is added to the others': fewer digits are lost than by adding pixels one by one.
+    UNROLL for (int i = 0; i < OUTPUTS; i++)
+        UNROLL for (int j = 0; j < blocks; j++) {
+            Unaligned *to = (Unaligned *)(s + i * row + j * 16);
+            *to = adds ? *to + sum[i * blocks + j] : sum[i * blocks + j];
+        }
+}
+
+#define CORRELATE(BLOCKS)                                                                      \
+    static WIDE void correlate_##BLOCKS(                                                        \
+        const float *x, long xBlock, const float *dy, float *s, long row, long pixels,          \
+        bool adds, const char *next) {                                                          \
+        correlate(x, xBlock, dy, s, row, pixels, adds, next, BLOCKS);                           \
+    }
+CORRELATE(1) CORRELATE(2) CORRELATE(3) CORRELATE(4)
+
+static void (*const kernels[])(
+    const float *, long, const float *, float *, long, long, bool, const char *) = {
+    correlate_1, correlate_2, correlate_3, correlate_4 };
+
+void apus_one_by_one_correlate(
+    const apus_one_by_one *o, const float *x, const float *dy, float *s, long row,
+    long firstSource, long lastSource, long firstTarget, long lastTarget) {
+    const long plane = o->pixels * 16, chunks = apus_one_by_one_chunks(o);
+    for (long index = 0; index < chunks; index++) {
+        const Chunk chunk = chunk_at(o, index);
+        const Chunk next = chunk_at(o, index + 1 < chunks ? index + 1 : index);
+        long source = firstSource, target = firstTarget;
+        for (long i = firstSource; i < lastSource; i += 4) {
+            const float *from = chunk_of(o, x, o->sources, chunk, i);
+            const long blocks = lastSource - i < 4 ? lastSource - i : 4;
+            for (long k = firstTarget; k < lastTarget; k++) {
+                const float *with = chunk_of(o, dy, o->targets, chunk, k);
+                for (long lane = 0; lane < LANES(o->targets, k); lane += 4) {
+                    // The next chunk is fetched a block at a time; afterwards what is here already.
+                    const float *ahead = with;
+                    if (source < lastSource) ahead = chunk_of(o, x, o->sources, next, source++);
+                    else if (target < lastTarget)
+                        ahead = chunk_of(o, dy, o->targets, next, target++);
+                    kernels[blocks - 1](
+                        from, plane, with + lane, s + (k * 16 + lane) * row + i * 16, row,
+                        chunk.count, index > 0, (const char *)ahead);
+                }
+            }
+        }
+    }
+}
