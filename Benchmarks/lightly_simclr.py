@@ -1,11 +1,13 @@
 """SimCLR by lightly and PyTorch on a folder of class folders, with Apus's recipe for small images: the
-peer of `apus pretrain`. Prints a JSON object an epoch; the encoder goes to OUT for `apus probe`.
+peer of `apus pretrain`. Prints a JSON object an epoch; the encoder goes to OUT for `apus probe`. The same
+command goes on behind the last whole epoch, whose state is in OUT.state.
 
     lightly_simclr.py train/ --model resnet20-cifar --epochs 20 --out encoder.pth
 """
 import argparse
 import json
 import math
+import os
 import time
 
 import torch
@@ -122,8 +124,16 @@ def main():
         if step < warmup
         else (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2,
     )
-    step = 0
-    for epoch in range(options.epochs):
+    parts = {"encoder": encoder, "head": head, "optimizer": optimizer, "schedule": schedule}
+    step = done = 0
+    state = f"{options.out}.state"
+    if options.out and os.path.exists(state):
+        saved = torch.load(state)
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+        done = saved["epochs"]
+    for epoch in range(done, options.epochs):
+        torch.manual_seed(epoch)
         began, losses, times = time.perf_counter(), [], []
         for batch in loader:
             first, second = batch[0]
@@ -154,6 +164,9 @@ def main():
         print(json.dumps(line), flush=True)
         if options.out:
             torch.save(encoder.state_dict(), options.out)
+            saved = {name: part.state_dict() for name, part in parts.items()}
+            torch.save({**saved, "epochs": epoch + 1}, f"{state}.new")
+            os.replace(f"{state}.new", state)
 
 
 if __name__ == "__main__":
