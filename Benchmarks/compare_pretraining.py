@@ -44,7 +44,7 @@ def main():
     contenders = [
         ("apus fp32", "images/s", pretrain, images),
         ("apus bf16", "images/s", [*pretrain, "--precision", "bf16"], images),
-        ("lightly", "images/s", lightly, lambda result: result["images_per_second"]),
+        ("lightly", "images/s", lightly, lambda result: result["median_images_per_second"]),
         ("apus NT-Xent", "ms", [options.apus, "bench", "loss", *threads, "--json"],
          lambda result: result["median_ms"]),
         ("PyTorch NT-Xent", "ms", dense, lambda result: result["median_ms"]),

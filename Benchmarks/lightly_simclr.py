@@ -8,6 +8,7 @@ import argparse
 import json
 import math
 import os
+import statistics
 import time
 
 import torch
@@ -150,8 +151,11 @@ def main():
             if step == options.steps:
                 # The first steps start the workers.
                 spans = [b - a for a, b in zip(times[2:], times[3:])]
-                mean = sum(spans) / len(spans)
-                print(json.dumps({"images_per_second": options.batch / mean, "steps": step}))
+                print(json.dumps({
+                    "images_per_second": options.batch / statistics.mean(spans),
+                    "median_images_per_second": options.batch / statistics.median(spans),
+                    "steps": step,
+                }))
                 return
         seconds = time.perf_counter() - began
         line = {
