@@ -110,19 +110,28 @@ extension TestNetwork {
 
 extension GradientCase {
     /// Chains of separate nodes, which the compiler fuses or not, with running statistics.
-    static let engineNormalizations: [GradientCase] = [10, 16, 40].flatMap { channels in
-        [false, true].flatMap { frozen in
-            [(false, false), (true, false), (false, true), (true, true)].map { residual, relu in
-                GradientCase(
-                    (frozen ? "normalize" : "batch norm") + (residual ? ", add" : "")
-                        + (relu ? ", relu" : "") + " of \(channels) channels"
-                ) { net in
-                    try normalization(
-                        &net, [3, channels, 5, 7], frozen: frozen, residual: residual, relu: relu)
+    static let engineNormalizations: [GradientCase] =
+        [10, 16, 40].flatMap { channels in
+            [false, true].flatMap { frozen in
+                [(false, false), (true, false), (false, true), (true, true)].map { residual, relu in
+                    GradientCase(
+                        (frozen ? "normalize" : "batch norm") + (residual ? ", add" : "")
+                            + (relu ? ", relu" : "") + " of \(channels) channels"
+                    ) { net in
+                        try normalization(
+                            &net, [3, channels, 5, 7], frozen: frozen, residual: residual,
+                            relu: relu)
+                    }
                 }
             }
         }
-    }
+        + [true, false].map { residual in
+            // Planes of 1 MiB: more than one group of channels.
+            GradientCase("batch norm of large planes" + (residual ? " + residual" : "")) { net in
+                try normalization(
+                    &net, [2, 40, 128, 128], frozen: false, residual: residual, relu: false)
+            }
+        }
 
     private static func normalization(
         _ net: inout TestNetwork, _ shape: Shape, frozen: Bool, residual: Bool, relu: Bool
@@ -212,7 +221,8 @@ extension GradientCase {
             Window(
                 kernel: Size(3), stride: Size(2),
                 padding: Edges(top: 0, left: 1, bottom: 2, right: 0)),
-            Window(kernel: Size(2), stride: Size(3)),
+            Window(kernel: Size(2), stride: Size(2)),
+            Window(kernel: Size(2), stride: Size(3), padding: Edges(1)),
             Window(kernel: Size(5), padding: Edges(2)),
         ]
         return windows.flatMap { window in

@@ -21,7 +21,7 @@ extension StepBuilder {
         let pooled = apus_format(block: block, type: apus_float32)
         return KernelStep(scratch: 3 * padded) { scratch, _ in
             let vectors = ChannelVectors(scratch, padded)
-            vectors.fill(image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
+            vectors.fill(0..<image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
             team.split(planeCount) { begin, end in
                 apus_excitation_sums(
                     format, function, x, dz, vectors.mean, vectors.scale, vectors.shift, sums,
@@ -55,7 +55,7 @@ extension StepBuilder {
         let elements = Double(image[0] * pixels)
         return KernelStep(scratch: 6 * padded) { scratch, _ in
             let vectors = ChannelVectors(scratch, padded)
-            vectors.fill(channels, mean, variance, gamma, beta, n.epsilon)
+            vectors.fill(0..<channels, mean, variance, gamma, beta, n.epsilon)
             let (a, b, c) = (scratch + 3 * padded, scratch + 4 * padded, scratch + 5 * padded)
             a.update(repeating: 0, count: 3 * padded)
             for channel in 0..<channels {

@@ -22,20 +22,25 @@ extension StepBuilder {
         let (team, block, channels) = (team, block, image[1])
         let (format, function) = (format(node.inputs[0]), n.kernel)
         let padded = perImage * block
+        let groups = ChannelGroups(
+            images: image[0], perImage: perImage, bytes: pixels * block * format.bytes, team)
         return KernelStep(scratch: planeCount * 2 * block + 3 * padded) { scratch, _ in
             let partial = scratch + 3 * padded
-            team.split(planeCount) { begin, end in
-                apus_plane_statistics(format, x, partial, pixels, begin, end)
-            }
-            mergeStatistics(
-                partial, images: image[0], perImage: perImage, block: block, pixels: pixels,
-                channels: channels, mean, variance)
             let vectors = ChannelVectors(scratch, padded)
-            vectors.fill(channels, mean, variance, gamma, beta, n.epsilon)
-            team.split(planeCount) { begin, end in
-                apus_normalize(
-                    format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
-                    function, perImage, xBlocks, pixels, begin, end)
+            groups.forEach { blocks in
+                groups.split(blocks) { begin, end in
+                    apus_plane_statistics(format, x, partial, pixels, begin, end)
+                }
+                let range = blocks.channels(block, of: channels)
+                mergeStatistics(
+                    partial, images: image[0], perImage: perImage, block: block, pixels: pixels,
+                    channels: range, mean, variance)
+                vectors.fill(range, mean, variance, gamma, beta, n.epsilon)
+                groups.split(blocks, backwards: true) { begin, end in
+                    apus_normalize(
+                        format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
+                        function, perImage, xBlocks, pixels, begin, end)
+                }
             }
         }
     }
@@ -54,7 +59,7 @@ extension StepBuilder {
             }
             mergeStatistics(
                 partial, images: image[0], perImage: perImage, block: block, pixels: pixels,
-                channels: image[1], mean, variance)
+                channels: 0..<image[1], mean, variance)
         }
     }
 
@@ -80,7 +85,7 @@ extension StepBuilder {
         let padded = perImage * block
         return KernelStep(scratch: 3 * padded) { scratch, _ in
             let vectors = ChannelVectors(scratch, padded)
-            vectors.fill(image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
+            vectors.fill(0..<image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
             team.split(planeCount) { begin, end in
                 apus_normalize(
                     format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
@@ -116,53 +121,59 @@ extension StepBuilder {
         let (format, function) = (format(node.inputs[0]), n.kernel)
         let padded = perImage * block
         let elements = Double(image[0] * pixels)
+        // Both passes read x and the gradient.
+        let groups = ChannelGroups(
+            images: image[0], perImage: perImage, bytes: 2 * pixels * block * format.bytes, team)
         return KernelStep(scratch: planeCount * 2 * block + 6 * padded) { scratch, _ in
             let partial = scratch + 6 * padded
             let vectors = ChannelVectors(scratch, padded)
-            vectors.fill(channels, mean, variance, gamma, beta, n.epsilon)
+            vectors.fill(0..<channels, mean, variance, gamma, beta, n.epsilon)
             let (a, b, c) = (
                 scratch + 3 * padded, scratch + 4 * padded, scratch + 5 * padded
             )
             a.update(repeating: 0, count: 3 * padded)
-            team.split(planeCount) { begin, end in
-                if let dy2, let dresidual {
-                    apus_normalize_reduce_sum(
-                        format, x, dy, dy2, y, vectors.mean, dresidual, partial, perImage, pixels,
-                        begin, end)
-                } else {
-                    apus_normalize_reduce(
-                        format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift,
-                        partial, perImage, xBlocks, pixels, begin, end)
+            groups.forEach { blocks in
+                groups.split(blocks) { begin, end in
+                    if let dy2, let dresidual {
+                        apus_normalize_reduce_sum(
+                            format, x, dy, dy2, y, vectors.mean, dresidual, partial, perImage,
+                            pixels, begin, end)
+                    } else {
+                        apus_normalize_reduce(
+                            format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift,
+                            partial, perImage, xBlocks, pixels, begin, end)
+                    }
                 }
-            }
-            for channel in 0..<channels {
-                var sum = 0.0
-                var product = 0.0
-                let lane = channel / block * 2 * block + channel % block
-                for image in 0..<image[0] {
-                    let at = partial + image * perImage * 2 * block + lane
-                    sum += Double(at[0])
-                    product += Double(at[block])
+                for channel in blocks.channels(block, of: channels) {
+                    var sum = 0.0
+                    var product = 0.0
+                    let lane = channel / block * 2 * block + channel % block
+                    for image in 0..<image[0] {
+                        let at = partial + image * perImage * 2 * block + lane
+                        sum += Double(at[0])
+                        product += Double(at[block])
+                    }
+                    let inverse = 1 / (Double(variance[channel]) + Double(n.epsilon)).squareRoot()
+                    let scale = Double(gamma[channel]) * inverse
+                    dgamma[channel] = Float(product * inverse)
+                    dbeta[channel] = Float(sum)
+                    a[channel] = Float(scale)
+                    b[channel] = frozen ? 0 : Float(-scale * inverse * inverse * product / elements)
+                    c[channel] = frozen ? 0 : Float(-scale * sum / elements)
                 }
-                let inverse = 1 / (Double(variance[channel]) + Double(n.epsilon)).squareRoot()
-                let scale = Double(gamma[channel]) * inverse
-                dgamma[channel] = Float(product * inverse)
-                dbeta[channel] = Float(sum)
-                a[channel] = Float(scale)
-                b[channel] = frozen ? 0 : Float(-scale * inverse * inverse * product / elements)
-                c[channel] = frozen ? 0 : Float(-scale * sum / elements)
-            }
-            team.split(planeCount) { begin, end in
-                if dy2 != nil {
-                    // The first pass left the gradient before the activation in dresidual.
-                    apus_normalize_gradient(
-                        format, apus_identity, x, dresidual, nil, vectors.mean, vectors.scale,
-                        vectors.shift, a, b, c, nil, dx, nil, perImage, xBlocks, dxBlocks, pixels,
-                        begin, end)
-                } else {
-                    apus_normalize_gradient(
-                        format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift, a,
-                        b, c, base, dx, dresidual, perImage, xBlocks, dxBlocks, pixels, begin, end)
+                groups.split(blocks, backwards: true) { begin, end in
+                    if dy2 != nil {
+                        // The first pass left the gradient before the activation in dresidual.
+                        apus_normalize_gradient(
+                            format, apus_identity, x, dresidual, nil, vectors.mean, vectors.scale,
+                            vectors.shift, a, b, c, nil, dx, nil, perImage, xBlocks, dxBlocks,
+                            pixels, begin, end)
+                    } else {
+                        apus_normalize_gradient(
+                            format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift,
+                            a, b, c, base, dx, dresidual, perImage, xBlocks, dxBlocks, pixels,
+                            begin, end)
+                    }
                 }
             }
         }
@@ -186,6 +197,18 @@ extension Normalization {
     var kernel: apus_function { activation?.kernel.0 ?? apus_identity }
 }
 
+extension Range<Int> {
+    /// The channels of these blocks, of so many in all.
+    fileprivate func channels(_ block: Int, of count: Int) -> Range<Int> {
+        lowerBound * block..<Swift.min(upperBound * block, count)
+    }
+}
+
+extension apus_format {
+    /// Bytes of an element.
+    fileprivate var bytes: Int { type == apus_float32 ? 4 : 2 }
+}
+
 /// Mean, scale and shift of every channel, zero in the lanes past the last.
 struct ChannelVectors {
     let mean: UnsafeMutablePointer<Float>
@@ -201,14 +224,17 @@ struct ChannelVectors {
     }
 
     func fill(
-        _ channels: Int, _ mean: UnsafePointer<Float>, _ variance: UnsafePointer<Float>,
+        _ channels: Range<Int>, _ mean: UnsafePointer<Float>, _ variance: UnsafePointer<Float>,
         _ gamma: UnsafePointer<Float>, _ beta: UnsafePointer<Float>?, _ epsilon: Float
     ) {
-        self.mean.update(repeating: 0, count: 3 * padded)
-        self.mean.update(from: mean, count: channels)
-        for channel in 0..<channels {
+        let end = channels.upperBound
+        for vector in [self.mean, scale, shift] {
+            (vector + end).update(repeating: 0, count: padded - end)
+        }
+        for channel in channels {
+            self.mean[channel] = mean[channel]
             scale[channel] = gamma[channel] / (variance[channel] + epsilon).squareRoot()
-            if let beta { shift[channel] = beta[channel] }
+            shift[channel] = beta?[channel] ?? 0
         }
     }
 }
@@ -217,10 +243,11 @@ struct ChannelVectors {
 /// the order is fixed, so the result does not depend on the number of threads.
 private func mergeStatistics(
     _ partial: UnsafePointer<Float>, images: Int, perImage: Int, block: Int, pixels: Int,
-    channels: Int, _ mean: UnsafeMutablePointer<Float>, _ variance: UnsafeMutablePointer<Float>
+    channels: Range<Int>, _ mean: UnsafeMutablePointer<Float>,
+    _ variance: UnsafeMutablePointer<Float>
 ) {
     let count = Double(images * pixels)
-    for channel in 0..<channels {
+    for channel in channels {
         let lane = channel / block * 2 * block + channel % block
         var sum = 0.0
         for image in 0..<images { sum += Double(partial[image * perImage * 2 * block + lane]) }
