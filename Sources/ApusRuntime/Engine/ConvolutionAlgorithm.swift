@@ -26,12 +26,11 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         if OneByOneStep.supports(problem) { return [.direct, .oneByOne] }
         let window = problem.window
         let fits =
-            window.kernel == Size(3) && window.stride == Size(1) && window.dilation == Size(1)
-            && problem.groups == 1
+            window.kernel == Size(3) && window.dilation == Size(1) && problem.groups == 1
         guard fits else { return [.direct] }
-        // The library has Winograd's algorithm for 32-bit floats only.
+        // The library has Winograd's algorithm for 32-bit floats and a stride of one only.
         let library: [ConvolutionAlgorithm] =
-            problem.type == .float32 ? [.direct, .winograd] : [.direct]
+            problem.type == .float32 && window.stride == Size(1) ? [.direct, .winograd] : [.direct]
         guard WinogradStep.supports(problem) else { return library }
         // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
         // at once; sharing out tiles keeps a weight gradient of every thread.
@@ -41,7 +40,9 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         if problem.pass != .weightGradient || inputs * outputs * threads <= 1 << 21 {
             own.append(.winogradTiles)
         }
-        if inputs * outputs >= 1 << 14, tiles * max(inputs, outputs) <= 1 << 18 {
+        // With a stride of two a tile has more than twice the positions.
+        let most = window.stride == Size(1) ? 1 << 18 : 1 << 17
+        if inputs * outputs >= 1 << 14, tiles * max(inputs, outputs) <= most {
             own.append(.winogradChannels)
         }
         return library + own

@@ -26,14 +26,20 @@ final class WinogradStep: Step {
     private var cachedVersion = -1
     private var scratch: UnsafeMutablePointer<Float>?
 
+    /// The most padding at the top and left.
+    private static func mostPadding(_ window: Window) -> Int { window.stride == Size(2) ? 1 : 2 }
+
     /// Whether the kernels can do it here.
     static func supports(_ problem: ConvolutionProblem) -> Bool {
         let (w, p) = (problem.window, problem.window.padding)
+        let most = mostPadding(w)
         return Machine.hasAVX512
             && problem.inputLayout == .blocked(16) && problem.outputLayout == .blocked(16)
-            && w.kernel == Size(3) && w.stride == Size(1) && w.dilation == Size(1)
+            && w.kernel == Size(3) && w.dilation == Size(1)
+            && (w.stride == Size(1) || w.stride == Size(2))
             && problem.groups == 1 && (problem.activation == nil || problem.rectifies)
-            && [p.top, p.left, p.bottom, p.right].allSatisfy { (0...2).contains($0) }
+            && [p.top, p.left].allSatisfy { (0...most).contains($0) }
+            && [p.bottom, p.right].allSatisfy { (0...2).contains($0) }
             && !(problem.pass == .weightGradient && problem.bias)
     }
 
@@ -45,6 +51,7 @@ final class WinogradStep: Step {
         precondition(WinogradStep.supports(problem), "no Winograd convolution for \(problem.key)")
         let padding = problem.window.padding
         // The input gradient is a convolution of the output's gradient.
+        let most = WinogradStep.mostPadding(problem.window)
         let turns = problem.pass == .inputGradient
         let (source, target) =
             turns ? (problem.output, problem.input) : (problem.input, problem.output)
@@ -52,9 +59,10 @@ final class WinogradStep: Step {
             type: problem.type.kernel, batch: source[0],
             inputChannels: source[1], inputHeight: source[2], inputWidth: source[3],
             outputChannels: target[1], outputHeight: target[2], outputWidth: target[3],
-            padTop: turns ? 2 - padding.top : padding.top,
-            padLeft: turns ? 2 - padding.left : padding.left,
-            transposes: turns, adds: problem.adds, rectifies: problem.rectifies)
+            padTop: turns ? most - padding.top : padding.top,
+            padLeft: turns ? most - padding.left : padding.left,
+            stride: problem.window.stride.height, transposes: turns, adds: problem.adds,
+            rectifies: problem.rectifies)
         implementation = split == .tiles ? "apus_wino:tiles" : "apus_wino:channels"
         pass = problem.pass
         self.split = split

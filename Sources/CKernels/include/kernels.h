@@ -158,9 +158,10 @@ void apus_depthwise_collect(
     long block, const float *partial, float *dw, float *dbias, long channels, long taps, long chunks,
     long channelBlocks, long begin, long end);
 
-// ---- Winograd convolution: 3x3, stride 1, images in blocks of 16, for machines with AVX-512 ----
+// ---- Winograd convolution: 3x3, stride 1 or 2, images in blocks of 16, for machines with AVX-512 ----
 
-/// One convolution. The bottom and right padding follow from the sizes; all paddings are 0 to 2.
+/// One convolution. The bottom and right padding follow from the sizes; all paddings are 0 to 2, with a stride
+/// of two those at the top and left 0 or 1.
 typedef struct {
     /// Of the images; all else is in 32-bit floats.
     apus_type type;
@@ -168,13 +169,16 @@ typedef struct {
     long inputChannels, inputHeight, inputWidth;
     long outputChannels, outputHeight, outputWidth;
     long padTop, padLeft;
-    /// The input gradient of a convolution, as a convolution: weights are transposed and turned.
+    /// Of the convolution, in both directions.
+    long stride;
+    /// The input gradient of a convolution, as a convolution of its output's gradient: weights are
+    /// transposed and turned; padded by 2 - the padding, with a stride of two by 1 - the padding.
     bool transposes;
     /// The result is added to what the output holds; max(0, .) is applied last.
     bool adds, rectifies;
 } apus_winograd;
 
-/// Tiles of 4x4 pixels of output, of all images.
+/// Tiles of 4x4 pixels of output, of all images; 8x8 of an input gradient with a stride of two.
 long apus_winograd_tiles(const apus_winograd *w);
 /// Pairs of blocks of output channels.
 long apus_winograd_pairs(const apus_winograd *w);

@@ -8,15 +8,14 @@ typedef float V_unaligned __attribute__((vector_size(64), aligned(4)));
 typedef int32_t Mask __attribute__((vector_size(64)));
 #define POSITIVE(v) ((V)((Mask)(v) & ((v) > 0)))
 
-/// Tiles of a row that are transformed together, sharing the columns in which they overlap.
+/// Most tiles of a row that are transformed together, sharing the columns in which they overlap.
 #define RUN 8
-#define COLUMNS (4 * RUN + 2)
 
 typedef struct { long image, row, column, tiles; } Run;
 
 /// The tiles from `tile` on that lie in the same row, at most `limit`.
-WIDE_INLINE Run run_of(const apus_winograd *w, long tile, long limit) {
-    const long across = (w->outputWidth + 3) / 4, down = (w->outputHeight + 3) / 4;
+WIDE_INLINE Run run_of(const apus_winograd *w, long tile, long limit, const long side) {
+    const long across = (w->outputWidth + side - 1) / side, down = (w->outputHeight + side - 1) / side;
     Run r = { tile / (across * down), tile / across % down, tile % across, 0 };
     r.tiles = across - r.column;
     if (r.tiles > RUN) r.tiles = RUN;
@@ -25,43 +24,62 @@ WIDE_INLINE Run run_of(const apus_winograd *w, long tile, long limit) {
 }
 
 #define T float
-#define NAME(f) f##_float
+#define TYPED(f) f##_float
 #define READ LOAD_float
 #define WRITE STORE_float
-#include "images.inc"
+#include "tiles.inc"
 #undef T
-#undef NAME
+#undef TYPED
 #undef READ
 #undef WRITE
 #define T bf16
-#define NAME(f) f##_bf16
+#define TYPED(f) f##_bf16
 #define READ LOAD_bf16
 #define WRITE STORE_bf16
-#include "images.inc"
+#include "tiles.inc"
 #undef T
-#undef NAME
+#undef TYPED
 #undef READ
 #undef WRITE
 
+// The kind of tile and the type of images choose the function.
+#define DISPATCH(f, ...)                                                                       \
+    do {                                                                                        \
+        if (w->type == apus_bfloat16) BY_KIND(f, bf16, __VA_ARGS__)                             \
+        else BY_KIND(f, float, __VA_ARGS__)                                                     \
+    } while (0)
+#define BY_KIND(f, T, ...)                                                                     \
+    {                                                                                           \
+        if (w->stride == 1) f##_unit_##T(__VA_ARGS__);                                          \
+        else if (w->transposes) f##_spread_##T(__VA_ARGS__);                                    \
+        else f##_strided_##T(__VA_ARGS__);                                                      \
+    }
+
 void apus_winograd_transform_input(
     const apus_winograd *w, const void *x, Products v, long first, long count, long begin, long end) {
-    if (w->type == apus_bfloat16) transform_input_bf16(w, x, v, first, count, begin, end);
-    else transform_input_float(w, x, v, first, count, begin, end);
-}
-
-void apus_winograd_transform_gradient(
-    const apus_winograd *w, const void *dy, Products d, long first, long count, long begin, long end) {
-    if (w->type == apus_bfloat16) transform_gradient_bf16(w, dy, d, first, count, begin, end);
-    else transform_gradient_float(w, dy, d, first, count, begin, end);
+    DISPATCH(transform_input, w, x, v, first, count, begin, end);
 }
 
 void apus_winograd_transform_output(
     const apus_winograd *w, Products m, const float *bias, void *y, long first, long count,
     long begin, long end) {
-    if (w->type == apus_bfloat16) transform_output_bf16(w, m, bias, y, first, count, begin, end);
-    else transform_output_float(w, m, bias, y, first, count, begin, end);
+    DISPATCH(transform_output, w, m, bias, y, first, count, begin, end);
+}
+
+// Only a convolution has weights whose gradient is asked for.
+#undef BY_KIND
+#define BY_KIND(f, T, ...)                                                                     \
+    {                                                                                           \
+        if (w->stride == 1) f##_unit_##T(__VA_ARGS__);                                          \
+        else f##_strided_##T(__VA_ARGS__);                                                      \
+    }
+
+void apus_winograd_transform_gradient(
+    const apus_winograd *w, const void *dy, Products d, long first, long count, long begin, long end) {
+    DISPATCH(transform_gradient, w, dy, d, first, count, begin, end);
 }
 
 long apus_winograd_tiles(const apus_winograd *w) {
-    return w->batch * ((w->outputHeight + 3) / 4) * ((w->outputWidth + 3) / 4);
+    const long side = SIDE(w);
+    return w->batch * ((w->outputHeight + side - 1) / side) * ((w->outputWidth + side - 1) / side);
 }

@@ -10,8 +10,10 @@
 #define P2 0.5f
 #define Q2 2.0f
 
-/// e = B^T d; P * Q = 1.
-WIDE_INLINE void input_row(const V *d, V *e) {
+// ---- F(4, 3). P * Q = 1. ----
+
+/// e = B^T d
+WIDE_INLINE void input_row(const V *d, V *e, long pad) {
     const V p = d[4] - Q2 * d[2], q = d[3] - Q2 * d[1];
     const V r = d[4] - P2 * d[2], s = d[3] - P2 * d[1];
     e[0] = d[0] + d[4] - (P2 + Q2) * d[2];
@@ -23,7 +25,7 @@ WIDE_INLINE void input_row(const V *d, V *e) {
 }
 
 /// e = A^T d
-WIDE_INLINE void output_row(const V *d, V *e) {
+WIDE_INLINE void output_row(const V *d, V *e, long pad) {
     const V p = d[1] + d[2], q = d[1] - d[2], r = d[3] + d[4], s = d[3] - d[4];
     e[0] = d[0] + p + r;
     e[1] = P * q + Q * s;
@@ -64,6 +66,88 @@ WIDE_INLINE void weight_gradient_row(const V *d, V *e) {
     e[0] = d[0] + (GP * p + GQ * r);
     e[1] = GP * P * q + GQ * Q * s;
     e[2] = GP * P2 * p + (GQ * Q2 * r + d[5]);
+}
+
+// ---- F(4, 2) with the points +-P, +-Q and infinity, on every second pixel; and what lies between ----
+
+/// e = B^T d, of five.
+WIDE_INLINE void second_row(V d0, V d1, V d2, V d3, V d4, V *e) {
+    const V p = d3 - Q2 * d1, q = d2 - Q2 * d0, r = d3 - P2 * d1, s = d2 - P2 * d0;
+    e[0] = p + P * q;
+    e[1] = p - P * q;
+    e[2] = r + Q * s;
+    e[3] = r - Q * s;
+    e[4] = d0 + d4 - (P2 + Q2) * d2;
+}
+
+/// e = A^T d, of five.
+WIDE_INLINE void second_output_row(const V *d, V *e) {
+    const V p = d[0] + d[1], q = d[0] - d[1], r = d[2] + d[3], s = d[2] - d[3];
+    e[0] = p + r;
+    e[1] = P * q + Q * s;
+    e[2] = P2 * p + Q2 * r;
+    e[3] = P2 * P * q + (Q2 * Q * s + d[4]);
+}
+
+WIDE_INLINE void strided_input_row(const V *d, V *e, long pad) {
+    second_row(d[0], d[2], d[4], d[6], d[8], e);
+    UNROLL for (int i = 0; i < 4; i++) e[5 + i] = d[2 * i + 1];
+}
+
+WIDE_INLINE void strided_output_row(const V *d, V *e, long pad) {
+    second_output_row(d, e);
+    UNROLL for (int i = 0; i < 4; i++) e[i] += d[5 + i];
+}
+
+/// e = A d
+WIDE_INLINE void strided_gradient_row(const V *d, V *e) {
+    const V p = d[0] + P2 * d[2], q = d[1] + P2 * d[3];
+    const V r = d[0] + Q2 * d[2], s = d[1] + Q2 * d[3];
+    e[0] = p + P * q;
+    e[1] = p - P * q;
+    e[2] = r + Q * s;
+    e[3] = r - Q * s;
+    e[4] = d[3];
+    UNROLL for (int i = 0; i < 4; i++) e[5 + i] = d[i];
+}
+
+// In an input gradient every second pixel gets two weights from five pixels of the output's gradient, and
+// those between get the third from four of them: without padding (of the convolution) the latter lie
+// behind, with a padding of one before. `pad` is that of the gradient, which is the other of the two.
+
+WIDE_INLINE void spread_input_row(const V *d, V *e, long pad) {
+    second_row(d[0], d[1], d[2], d[3], d[4], e);
+    UNROLL for (int i = 0; i < 4; i++) e[5 + i] = pad ? d[i + 1] : d[i];
+}
+
+WIDE_INLINE void spread_output_row(const V *d, V *e, long pad) {
+    V seconds[4];
+    second_output_row(d, seconds);
+    UNROLL for (int i = 0; i < 4; i++) {
+        e[2 * i] = pad ? seconds[i] : d[5 + i];
+        e[2 * i + 1] = pad ? d[5 + i] : seconds[i];
+    }
+}
+
+// The rows of G: (1, x) divided by the product of the differences to the other points.
+#define HP (1 / (2 * (P2 - Q2)))
+#define HQ (1 / (2 * (Q2 - P2)))
+
+/// e = G d of the outer two, and the one between.
+WIDE_INLINE void strided_weight_row(const V *d, V *e) {
+    e[0] = HP * d[2] + HP * Q * d[0];
+    e[1] = HP * d[2] - HP * Q * d[0];
+    e[2] = HQ * d[2] + HQ * P * d[0];
+    e[3] = HQ * d[2] - HQ * P * d[0];
+    e[4] = d[2];
+    e[5] = d[1];
+}
+
+/// e = G^T d
+WIDE_INLINE void strided_weight_gradient_row(const V *d, V *e) {
+    e[0] = HP * Q * (d[0] - d[1]) + HQ * P * (d[2] - d[3]);
+    e[1] = d[5];
+    e[2] = HP * (d[0] + d[1]) + (HQ * (d[2] + d[3]) + d[4]);
 }
 
 #endif

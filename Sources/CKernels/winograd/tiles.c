@@ -14,42 +14,49 @@ long apus_winograd_stride(const apus_winograd *w) {
     // Weights that do not fit into the second-level cache are read anew for every chunk, from the third
     // or from memory: larger chunks. Else the chunk itself should stay in that cache.
     const long weights = apus_winograd_weight_count(w) * (long)sizeof(float);
-    if (weights > 16 << 20) return 96;
-    if (weights > 1 << 20) return 48;
-    const long fits = (64 << 10) / (36 * 16 * (BLOCKS(w->inputChannels) + BLOCKS(w->outputChannels)));
+    if (weights > 16 << 20) return w->stride == 1 ? 96 : 48;
+    if (weights > 1 << 20) return w->stride == 1 ? 48 : 24;
+    const long fits = (64 << 10) / (POSITIONS(w) * 16 * (BLOCKS(w->inputChannels) + BLOCKS(w->outputChannels)));
     return fits < 24 ? 24 : fits / 12 * 12;
 }
 
 long apus_winograd_scratch(const apus_winograd *w, long stride) {
-    return 36 * (POSITION(BLOCKS(w->inputChannels), stride) + POSITION(BLOCKS(w->outputChannels), stride));
+    return POSITIONS(w)
+        * (POSITION(BLOCKS(w->inputChannels), stride) + POSITION(BLOCKS(w->outputChannels), stride));
 }
 
-/// m = v * u at one position.
+/// m = v * u at the positions of q.
 static void multiply(
-    const apus_winograd *w, Products v, const float *u, Products m, long p, long count) {
+    const apus_winograd *w, Products v, const float *u, Products m, long q, long count) {
     const long channels = w->inputChannels;
     for (long pair = 0; 2 * pair < BLOCKS(w->outputChannels); pair++) {
         const long width = PAIR_LANES(w, pair);
-        apus_winograd_multiply(
-            channels, width, v.base + p * v.position, v.block,
-            u + pair * PAIR(channels) + p * PAIR_POSITION(width, channels),
-            m.base + p * m.position + 2 * pair * m.block, m.block, count);
+        const float *weights = u + pair * PAIR(channels) + q * PAIR_POSITION(width, channels);
+        for (long k = 0; k < shared_count(w, q); k++) {
+            const long p = shared_position(w, q, k);
+            apus_winograd_multiply(
+                channels, width, v.base + p * v.position, v.block, weights,
+                m.base + p * m.position + 2 * pair * m.block, m.block, count);
+        }
     }
 }
 
-/// s (+)= v * d at one position.
+/// s (+)= v * d at the positions of q.
 static void correlate(
-    const apus_winograd *w, Products v, Products d, float *s, long p, long count, bool adds) {
+    const apus_winograd *w, Products v, Products d, float *s, long q, long count, bool adds) {
     const long inputs = BLOCKS(w->inputChannels);
     for (long pair = 0; 2 * pair < BLOCKS(w->outputChannels); pair++) {
         const long width = PAIR_LANES(w, pair);
-        float *sums = s + pair * PAIR(inputs * 16) + p * PAIR_POSITION(width, inputs * 16);
+        float *sums = s + pair * PAIR(inputs * 16) + q * PAIR_POSITION(width, inputs * 16);
         for (long block = 0; block < inputs; block++)
-            apus_winograd_correlate(
-                LANES(w->inputChannels, block), width,
-                v.base + p * v.position + block * v.block,
-                d.base + p * d.position + 2 * pair * d.block, d.block,
-                sums + block * 16 * width, count, adds);
+            for (long k = 0; k < shared_count(w, q); k++) {
+                const long p = shared_position(w, q, k);
+                apus_winograd_correlate(
+                    LANES(w->inputChannels, block), width,
+                    v.base + p * v.position + block * v.block,
+                    d.base + p * d.position + 2 * pair * d.block, d.block,
+                    sums + block * 16 * width, count, adds || k > 0);
+            }
     }
 }
 
@@ -58,16 +65,16 @@ void apus_winograd_by_tiles(
     long stride, long begin, long end) {
     const long inputs = BLOCKS(w->inputChannels), outputs = BLOCKS(w->outputChannels);
     const Products v = PRODUCTS(scratch, inputs, stride);
-    const Products m = PRODUCTS(scratch + 36 * v.position, outputs, stride);
+    const Products m = PRODUCTS(scratch + POSITIONS(w) * v.position, outputs, stride);
     for (long first = begin; first < end; first += stride) {
         const Chunk c = chunk_from(first, stride, end);
         Fetch source = fetch_input(w, x, c.next, c.ahead);
         Fetch target = fetch_output(w, y, c.first, c.count);
         apus_winograd_transform_input(w, x, v, c.first, c.count, 0, inputs);
-        for (long p = 0; p < 36; p++) {
-            fetch_for_reading(w, &source, p);
-            fetch_for_writing(w, &target, p);
-            multiply(w, v, u, m, p, c.count);
+        for (long q = 0; q < 36; q++) {
+            fetch_for_reading(w, &source, q);
+            fetch_for_writing(w, &target, q);
+            multiply(w, v, u, m, q, c.count);
         }
         apus_winograd_transform_output(w, m, bias, y, c.first, c.count, 0, outputs);
     }
@@ -78,17 +85,17 @@ void apus_winograd_weight_gradient_by_tiles(
     long begin, long end) {
     const long inputs = BLOCKS(w->inputChannels), outputs = BLOCKS(w->outputChannels);
     const Products v = PRODUCTS(scratch, inputs, stride);
-    const Products d = PRODUCTS(scratch + 36 * v.position, outputs, stride);
+    const Products d = PRODUCTS(scratch + POSITIONS(w) * v.position, outputs, stride);
     for (long first = begin; first < end; first += stride) {
         const Chunk c = chunk_from(first, stride, end);
         Fetch source = fetch_input(w, x, c.next, c.ahead);
         Fetch target = fetch_output(w, dy, c.next, c.ahead);
         apus_winograd_transform_input(w, x, v, c.first, c.count, 0, inputs);
         apus_winograd_transform_gradient(w, dy, d, c.first, c.count, 0, outputs);
-        for (long p = 0; p < 36; p++) {
-            fetch_for_reading(w, &source, p);
-            fetch_for_reading(w, &target, p);
-            correlate(w, v, d, s, p, c.count, first > begin);
+        for (long q = 0; q < 36; q++) {
+            fetch_for_reading(w, &source, q);
+            fetch_for_reading(w, &target, q);
+            correlate(w, v, d, s, q, c.count, first > begin);
         }
     }
 }

@@ -46,8 +46,9 @@ long apus_winograd_weight_count(const apus_winograd *w) {
     return apus_winograd_pairs(w) * PAIR(BLOCKS(w->inputChannels) * 16);
 }
 
-WIDE void apus_winograd_transform_weights(
-    const apus_winograd *w, const float *weights, float *u, long pair) {
+WIDE_INLINE void transform_weights(
+    const apus_winograd *w, const float *weights, float *u, long pair,
+    void (*const row)(const V *, V *)) {
     const long channels = w->inputChannels, width = PAIR_LANES(w, pair);
     const long position = PAIR_POSITION(width, channels);
     // A gradient's output channels are the weights' input channels.
@@ -72,16 +73,22 @@ WIDE void apus_winograd_transform_weights(
             UNROLL for (int j = 0; j < 3; j++) {
                 V d[3], e[6];
                 UNROLL for (int i = 0; i < 3; i++) d[i] = w->transposes ? g[8 - 3 * i - j] : g[3 * i + j];
-                weight_row(d, e);
+                row(d, e);
                 UNROLL for (int i = 0; i < 6; i++) t[i][j] = e[i];
             }
             float *out = u + c * width + half * 16;
             UNROLL for (int i = 0; i < 6; i++) {
                 V e[6];
-                weight_row(t[i], e);
+                row(t[i], e);
                 UNROLL for (int j = 0; j < 6; j++) *(V *)(out + (6 * i + j) * position) = e[j];
             }
         }
+}
+
+WIDE void apus_winograd_transform_weights(
+    const apus_winograd *w, const float *weights, float *u, long pair) {
+    if (w->stride == 1) transform_weights(w, weights, u, pair, weight_row);
+    else transform_weights(w, weights, u, pair, strided_weight_row);
 }
 
 void apus_winograd_weights(
@@ -90,9 +97,9 @@ void apus_winograd_weights(
         apus_winograd_transform_weights(w, weights, u + pair * PAIR(w->inputChannels), pair);
 }
 
-WIDE void apus_winograd_transform_weight_gradient(
+WIDE_INLINE void transform_weight_gradient(
     const apus_winograd *w, const float *s, long position, long parts, long part, float *weights,
-    long pair, long firstChannel, long channels) {
+    long pair, long firstChannel, long channels, void (*const row)(const V *, V *)) {
     const long width = PAIR_LANES(w, pair), outer = w->inputChannels * 9;
     for (long half = 0; half < width / 16; half++) {
         const long block = 2 * pair + half, lanes = LANES(w->outputChannels, block);
@@ -106,12 +113,12 @@ WIDE void apus_winograd_transform_weight_gradient(
                     for (long k = 1; k < parts; k++)
                         d[i] += *(const V *)(in + (6 * i + j) * position + k * part);
                 }
-                weight_gradient_row(d, e);
+                row(d, e);
                 UNROLL for (int i = 0; i < 3; i++) t[i][j] = e[i];
             }
             V g[16];
             UNROLL for (int i = 0; i < 16; i++) g[i] = (V){0};
-            UNROLL for (int i = 0; i < 3; i++) weight_gradient_row(t[i], g + 3 * i);
+            UNROLL for (int i = 0; i < 3; i++) row(t[i], g + 3 * i);
             transpose(g);
             float *k = weights + block * 16 * outer + (firstChannel + c) * 9;
             if (lanes == 16) {
@@ -121,6 +128,18 @@ WIDE void apus_winograd_transform_weight_gradient(
             }
         }
     }
+}
+
+WIDE void apus_winograd_transform_weight_gradient(
+    const apus_winograd *w, const float *s, long position, long parts, long part, float *weights,
+    long pair, long firstChannel, long channels) {
+    if (w->stride == 1)
+        transform_weight_gradient(
+            w, s, position, parts, part, weights, pair, firstChannel, channels, weight_gradient_row);
+    else
+        transform_weight_gradient(
+            w, s, position, parts, part, weights, pair, firstChannel, channels,
+            strided_weight_gradient_row);
 }
 
 void apus_winograd_weight_gradient_finish(

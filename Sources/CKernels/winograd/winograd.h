@@ -5,6 +5,10 @@
 // products m = sum over input channels of U * V are 36 matrix products, one for every position in
 // the tile, and A^T m A is the tile of output. The interpolation points are 0, +-P, +-Q and infinity.
 //
+// With a stride of two, in each direction two of the three weights meet every second pixel of a tile of 9,
+// which F(4, 2) does in 5 products, and the third meets the 4 pixels between: 81 products for 16 pixels
+// of output instead of 144. A tile has 81 positions, of which those between share weights: 36 of these.
+//
 // rows.h multiplies by the matrices; images.c and weights.c transform, products.c multiplies. What
 // the threads share out is either tiles (tiles.c) or output channels (channels.c).
 #ifndef APUS_WINOGRAD_H
@@ -15,7 +19,27 @@
 
 // ---- Transformed tiles ----
 
-/// Transformed tiles: [36 positions][channel block][tile][lane].
+/// Pixels of output in a tile, in each direction: of an input gradient's with a stride twice as many.
+#define SIDE(w) ((w)->stride == 2 && (w)->transposes ? 8 : 4)
+/// From one tile of input to the next.
+#define INPUT_STEP(w) ((w)->stride == 2 && !(w)->transposes ? 8 : 4)
+/// Positions in a tile.
+#define POSITIONS(w) ((w)->stride == 2 ? 81 : 36)
+
+/// How many positions in a tile are multiplied with the transformed weights at q: with a stride of two 4
+/// or 16 that lie between the others. They are done one after the other, while the weights are near.
+static inline long shared_count(const apus_winograd *w, long q) {
+    return w->stride == 1 ? 1 : (q / 6 == 5 ? 4 : 1) * (q % 6 == 5 ? 4 : 1);
+}
+
+/// The k-th of these.
+static inline long shared_position(const apus_winograd *w, long q, long k) {
+    if (w->stride == 1) return q;
+    const long columns = q % 6 == 5 ? 4 : 1;
+    return (q / 6 + k / columns) * 9 + q % 6 + k % columns;
+}
+
+/// Transformed tiles: [position][channel block][tile][lane].
 typedef struct { float *base; long block, position; } Products;
 
 /// An odd number of cache lines from position to position, so that the positions of a tile do not
