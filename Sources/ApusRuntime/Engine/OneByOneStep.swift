@@ -92,12 +92,10 @@ final class OneByOneStep: Step {
         let x = operands.input.assumingMemoryBound(to: Float.self)
         let dy = operands.output.assumingMemoryBound(to: Float.self)
         // Four blocks of sources share what is read of a target.
-        let groups = (sourceBlocks + 3) / 4
-        if geometry.sources > geometry.targets && groups >= team.threads {
-            team.split(groups) { begin, end in
-                let last = min(end * 4, sourceBlocks)
+        if geometry.sources > geometry.targets && sourceBlocks >= 4 * team.threads {
+            team.split(sourceBlocks) { begin, end in
                 apus_one_by_one_correlate(
-                    &geometry, x, dy, sums, row, begin * 4, last, 0, targetBlocks)
+                    &geometry, x, dy, sums, row, begin, end, 0, targetBlocks)
             }
         } else {
             team.split(targetBlocks) { begin, end in

@@ -46,13 +46,16 @@ void apus_one_by_one_correlate(
     const apus_one_by_one *o, const float *x, const float *dy, float *s, long row,
     long firstSource, long lastSource, long firstTarget, long lastTarget) {
     const long plane = o->pixels * 16, chunks = apus_one_by_one_chunks(o);
+    // Up to four blocks of sources at once, in equal groups: a rest of one would be slow.
+    const long sources = lastSource - firstSource, groups = (sources + 3) / 4;
     for (long index = 0; index < chunks; index++) {
         const Chunk chunk = chunk_at(o, index);
         const Chunk next = chunk_at(o, index + 1 < chunks ? index + 1 : index);
         long source = firstSource, target = firstTarget;
-        for (long i = firstSource; i < lastSource; i += 4) {
+        for (long group = 0; group < groups; group++) {
+            const long i = firstSource + sources * group / groups;
+            const long blocks = firstSource + sources * (group + 1) / groups - i;
             const float *from = chunk_of(o, x, o->sources, chunk, i);
-            const long blocks = lastSource - i < 4 ? lastSource - i : 4;
             for (long k = firstTarget; k < lastTarget; k++) {
                 const float *with = chunk_of(o, dy, o->targets, chunk, k);
                 for (long lane = 0; lane < LANES(o->targets, k); lane += 4) {
