@@ -68,25 +68,31 @@ WIDE_INLINE void weight_gradient_row(const V *d, V *e) {
     e[2] = GP * P2 * p + (GQ * Q2 * r + d[5]);
 }
 
-// ---- F(4, 2) with the points +-P, +-Q and infinity, on every second pixel; and what lies between ----
+// ---- F(4, 2) with the points +-K, +-L and infinity, on every second pixel; and what lies between ----
+
+// Their powers are exact. The result has 0.6 of the error with P and Q, and 1.5 times that of a direct sum.
+#define K 0.375f
+#define L 1.25f
+#define K2 (K * K)
+#define L2 (L * L)
 
 /// e = B^T d, of five.
 WIDE_INLINE void second_row(V d0, V d1, V d2, V d3, V d4, V *e) {
-    const V p = d3 - Q2 * d1, q = d2 - Q2 * d0, r = d3 - P2 * d1, s = d2 - P2 * d0;
-    e[0] = p + P * q;
-    e[1] = p - P * q;
-    e[2] = r + Q * s;
-    e[3] = r - Q * s;
-    e[4] = d0 + d4 - (P2 + Q2) * d2;
+    const V p = d3 - L2 * d1, q = d2 - L2 * d0, r = d3 - K2 * d1, s = d2 - K2 * d0;
+    e[0] = p + K * q;
+    e[1] = p - K * q;
+    e[2] = r + L * s;
+    e[3] = r - L * s;
+    e[4] = K2 * L2 * d0 + (d4 - (K2 + L2) * d2);
 }
 
 /// e = A^T d, of five.
 WIDE_INLINE void second_output_row(const V *d, V *e) {
     const V p = d[0] + d[1], q = d[0] - d[1], r = d[2] + d[3], s = d[2] - d[3];
     e[0] = p + r;
-    e[1] = P * q + Q * s;
-    e[2] = P2 * p + Q2 * r;
-    e[3] = P2 * P * q + (Q2 * Q * s + d[4]);
+    e[1] = K * q + L * s;
+    e[2] = K2 * p + L2 * r;
+    e[3] = K2 * K * q + (L2 * L * s + d[4]);
 }
 
 WIDE_INLINE void strided_input_row(const V *d, V *e, long pad) {
@@ -101,12 +107,12 @@ WIDE_INLINE void strided_output_row(const V *d, V *e, long pad) {
 
 /// e = A d
 WIDE_INLINE void strided_gradient_row(const V *d, V *e) {
-    const V p = d[0] + P2 * d[2], q = d[1] + P2 * d[3];
-    const V r = d[0] + Q2 * d[2], s = d[1] + Q2 * d[3];
-    e[0] = p + P * q;
-    e[1] = p - P * q;
-    e[2] = r + Q * s;
-    e[3] = r - Q * s;
+    const V p = d[0] + K2 * d[2], q = d[1] + K2 * d[3];
+    const V r = d[0] + L2 * d[2], s = d[1] + L2 * d[3];
+    e[0] = p + K * q;
+    e[1] = p - K * q;
+    e[2] = r + L * s;
+    e[3] = r - L * s;
     e[4] = d[3];
     UNROLL for (int i = 0; i < 4; i++) e[5 + i] = d[i];
 }
@@ -130,24 +136,24 @@ WIDE_INLINE void spread_output_row(const V *d, V *e, long pad) {
 }
 
 // The rows of G: (1, x) divided by the product of the differences to the other points.
-#define HP (1 / (2 * (P2 - Q2)))
-#define HQ (1 / (2 * (Q2 - P2)))
+#define HK (1 / (2 * (K2 - L2)))
+#define HL (1 / (2 * (L2 - K2)))
 
 /// e = G d of the outer two, and the one between.
 WIDE_INLINE void strided_weight_row(const V *d, V *e) {
-    e[0] = HP * d[2] + HP * Q * d[0];
-    e[1] = HP * d[2] - HP * Q * d[0];
-    e[2] = HQ * d[2] + HQ * P * d[0];
-    e[3] = HQ * d[2] - HQ * P * d[0];
+    e[0] = HK * d[2] + HK / K * d[0];
+    e[1] = HK * d[2] - HK / K * d[0];
+    e[2] = HL * d[2] + HL / L * d[0];
+    e[3] = HL * d[2] - HL / L * d[0];
     e[4] = d[2];
     e[5] = d[1];
 }
 
 /// e = G^T d
 WIDE_INLINE void strided_weight_gradient_row(const V *d, V *e) {
-    e[0] = HP * Q * (d[0] - d[1]) + HQ * P * (d[2] - d[3]);
+    e[0] = HK / K * (d[0] - d[1]) + HL / L * (d[2] - d[3]);
     e[1] = d[5];
-    e[2] = HP * (d[0] + d[1]) + (HQ * (d[2] + d[3]) + d[4]);
+    e[2] = HK * (d[0] + d[1]) + (HL * (d[2] + d[3]) + d[4]);
 }
 
 #endif
