@@ -51,15 +51,15 @@ static Multiply *const singles[] = { single_1, single_2, single_3, single_4, sin
                                      single_7, single_8, single_9, single_10, single_11, single_12 };
 enum { MOST_PIXELS = 12 };
 
-long apus_one_by_one_chunks(const apus_one_by_one *o) { return o->batch * chunks_per_image(o); }
+long apus_one_by_one_chunks(const apus_one_by_one *o) { return o->batch * chunks_per_image(o, IMAGE_CHUNK); }
 
 void apus_one_by_one_multiply(
     const apus_one_by_one *o, const float *x, const float *u, float *y, long begin, long end) {
     const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
     const long plane = o->pixels * 16;
     for (long index = begin; index < end; index++) {
-        const Chunk chunk = chunk_at(o, index);
-        const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index);
+        const Chunk chunk = chunk_at(o, index, IMAGE_CHUNK);
+        const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, IMAGE_CHUNK);
         const float *from = chunk_of(o, x, o->sources, chunk, 0);
         float *to = (float *)chunk_of(o, y, o->targets, chunk, 0);
         const long groups = (chunk.count + MOST_PIXELS - 1) / MOST_PIXELS;

@@ -13,11 +13,16 @@
 /// Pixels of an image that are worked on together; what all channels hold of them stays in the caches.
 typedef struct { long image, pixel, count; } Chunk;
 
-/// An image is cut into equal chunks of at most 96 pixels.
-static inline long chunks_per_image(const apus_one_by_one *o) { return (o->pixels + 95) / 96; }
+/// An image is cut into equal chunks of at most so many pixels: eight times the twelve that are worked on at
+/// once, or what halves images of 14x14, quarters those of 28x28 and so on.
+enum { IMAGE_CHUNK = 96, GRADIENT_CHUNK = 98 };
 
-static inline Chunk chunk_at(const apus_one_by_one *o, long index) {
-    const long parts = chunks_per_image(o), part = index % parts;
+static inline long chunks_per_image(const apus_one_by_one *o, long most) {
+    return (o->pixels + most - 1) / most;
+}
+
+static inline Chunk chunk_at(const apus_one_by_one *o, long index, long most) {
+    const long parts = chunks_per_image(o, most), part = index % parts;
     const long begin = o->pixels * part / parts, end = o->pixels * (part + 1) / parts;
     return (Chunk){ index / parts, begin, end - begin };
 }

@@ -45,12 +45,12 @@ static void (*const kernels[])(
 void apus_one_by_one_correlate(
     const apus_one_by_one *o, const float *x, const float *dy, float *s, long row,
     long firstSource, long lastSource, long firstTarget, long lastTarget) {
-    const long plane = o->pixels * 16, chunks = apus_one_by_one_chunks(o);
+    const long plane = o->pixels * 16, chunks = o->batch * chunks_per_image(o, GRADIENT_CHUNK);
     // Up to four blocks of sources at once, in equal groups: a rest of one would be slow.
     const long sources = lastSource - firstSource, groups = (sources + 3) / 4;
     for (long index = 0; index < chunks; index++) {
-        const Chunk chunk = chunk_at(o, index);
-        const Chunk next = chunk_at(o, index + 1 < chunks ? index + 1 : index);
+        const Chunk chunk = chunk_at(o, index, GRADIENT_CHUNK);
+        const Chunk next = chunk_at(o, index + 1 < chunks ? index + 1 : index, GRADIENT_CHUNK);
         long source = firstSource, target = firstTarget;
         for (long group = 0; group < groups; group++) {
             const long i = firstSource + sources * group / groups;
