@@ -38,9 +38,9 @@ DISPATCH(apus_plane_statistics,
     x, partial, hw, begin, end)
 DISPATCH(apus_normalize,
     (apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-     const float *shift, void *y, float *pooled, apus_function g, long channelBlocks, long xBlocks,
-     long hw, long begin, long end),
-    x, residual, mean, scale, shift, y, pooled, g, channelBlocks, xBlocks, hw, begin, end)
+     const float *shift, void *y, float *pooled, bool streams, apus_function g, long channelBlocks,
+     long xBlocks, long hw, long begin, long end),
+    x, residual, mean, scale, shift, y, pooled, streams, g, channelBlocks, xBlocks, hw, begin, end)
 DISPATCH(apus_normalize_reduce,
     (apus_format f, apus_function g, const void *x, const void *dy, const void *y,
      const float *mean, const float *scale, const float *shift, float *partial, long channelBlocks,

@@ -30,7 +30,9 @@ INLINE void store_bf16(bf16 *p, float v) {
     typedef float vector_##B __attribute__((vector_size(B * 4), aligned(2)));     \
     typedef int32_t mask_##B __attribute__((vector_size(B * 4)));                 \
     typedef uint32_t bits_##B __attribute__((vector_size(B * 4)));                \
-    typedef uint16_t halves_##B __attribute__((vector_size(B * 2), aligned(2)));
+    typedef uint16_t halves_##B __attribute__((vector_size(B * 2), aligned(2)));  \
+    typedef float streamed_##B __attribute__((vector_size(B * 4)));               \
+    typedef uint16_t streamed_halves_##B __attribute__((vector_size(B * 2)));
 VECTORS(16)
 VECTORS(8)
 #undef VECTORS
@@ -41,18 +43,27 @@ VECTORS(8)
 #define LOAD_(T, B, p) LOAD_##T(B, p)
 #define STORE_(T, B, p, v) STORE_##T(B, p, v)
 
+/// A store past the caches, to an address that suits the vector.
+#define STREAM(T, B, p, v) STREAM_(T, B, p, v)
+#define STREAM_(T, B, p, v) STREAM_##T(B, p, v)
+
 #define LOAD_float(B, p) (*(const vector_##B *)(p))
 #define STORE_float(B, p, v) (*(vector_##B *)(p) = (v))
+#define STREAM_float(B, p, v) \
+    __builtin_nontemporal_store((streamed_##B)(v), (streamed_##B *)(p))
 #define LOAD_bf16(B, p) \
     ((vector_##B)(__builtin_convertvector(*(const halves_##B *)(p), bits_##B) << 16))
-#define STORE_bf16(B, p, v)                                                       \
-    do {                                                                          \
+#define STORE_bf16(B, p, v) *(halves_##B *)(p) = SHORTENED(B, v)
+#define STREAM_bf16(B, p, v) \
+    __builtin_nontemporal_store((streamed_halves_##B)SHORTENED(B, v), (streamed_halves_##B *)(p))
+#define SHORTENED(B, v)                                                           \
+    ({                                                                            \
         const vector_##B value_ = (v);                                            \
         const bits_##B bits_ = (bits_##B)value_;                                  \
         const bits_##B isNaN_ = (bits_##B)(value_ != value_);                     \
         const bits_##B rounded_ = (bits_ + 0x7FFF + ((bits_ >> 16) & 1)) >> 16;   \
-        *(halves_##B *)(p) = __builtin_convertvector(                             \
+        __builtin_convertvector(                                                  \
             (rounded_ & ~isNaN_) | (isNaN_ & 0x7FC0), halves_##B);                \
-    } while (0)
+    })
 
 #endif

@@ -126,10 +126,10 @@ extension GradientCase {
             }
         }
         + [true, false].map { residual in
-            // Planes of 1 MiB: more than one group of channels.
-            GradientCase("batch norm of large planes" + (residual ? " + residual" : "")) { net in
+            // More than one group of channels, and written past the caches.
+            GradientCase("batch norm of large images" + (residual ? " + residual" : "")) { net in
                 try normalization(
-                    &net, [2, 40, 128, 128], frozen: false, residual: residual, relu: false)
+                    &net, [7, 200, 56, 56], frozen: false, residual: residual, relu: false)
             }
         }
 

@@ -17,6 +17,7 @@ extension StepBuilder {
         let mean = pointer(node.outputs[1])
         let variance = pointer(node.outputs[2])
         let pooled = n.pools ? pointer(node.outputs[3]) : nil
+        let streams = streams(node)
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
@@ -39,10 +40,18 @@ extension StepBuilder {
                 groups.split(blocks, backwards: true) { begin, end in
                     apus_normalize(
                         format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
-                        function, perImage, xBlocks, pixels, begin, end)
+                        streams, function, perImage, xBlocks, pixels, begin, end)
                 }
             }
         }
+    }
+
+    /// Whether the first output is written past the caches: it would fill them, and lines that are only
+    /// written need not be read first. A smaller one may be read again from the third-level cache.
+    private func streams(_ node: Node) -> Bool {
+        let y = memory(node.outputs[0])
+        return graph.storageBytes(node.outputs[0]) > 16 << 20
+            && !node.inputs.contains { memory($0) == y }
     }
 
     func channelMoments(_ node: Node) -> any Step {
@@ -78,6 +87,7 @@ extension StepBuilder {
         let residual = n.addsResidual ? memory(node.inputs[5]) : nil
         let y = memory(node.outputs[0])
         let pooled = n.pools ? pointer(node.outputs[1]) : nil
+        let streams = streams(node)
         let xBlocks = hostBlocks(node.inputs[0])
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
@@ -89,7 +99,7 @@ extension StepBuilder {
             team.split(planeCount) { begin, end in
                 apus_normalize(
                     format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
-                    function, perImage, xBlocks, pixels, begin, end)
+                    streams, function, perImage, xBlocks, pixels, begin, end)
             }
         }
     }

@@ -44,11 +44,12 @@ void apus_plane_statistics(
 // x may be the first channels of wider images, of `xBlocks` channel blocks; dx and base likewise.
 
 /// y = g((x - mean) * scale + shift (+ residual)), vectors padded to whole blocks; with a residual g
-/// is the identity or relu. pooled[plane][lane] is y's mean over pixels, unless it is null.
+/// is the identity or relu. pooled[plane][lane] is y's mean over pixels, unless it is null. `streams` says
+/// that y, aligned to 64 bytes, should not fill the caches.
 void apus_normalize(
     apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-    const float *shift, void *y, float *pooled, apus_function g, long channelBlocks, long xBlocks,
-    long hw, long begin, long end);
+    const float *shift, void *y, float *pooled, bool streams, apus_function g, long channelBlocks,
+    long xBlocks, long hw, long begin, long end);
 
 /// With d = dy * g'(z): sums of d and of d * (x - mean), per lane. For a relu after a residual y is
 /// its output; otherwise y is null and z = (x - mean) * scale + shift is found again.
