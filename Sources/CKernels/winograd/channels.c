@@ -1,7 +1,22 @@
 // For images of few tiles and many channels: the input of all tiles is transformed first, then a
-// thread does some pairs of blocks of output channels. The transformed weights of a pair stay in the
-// cache; those of all would go through memory.
+// thread does some pairs of blocks of output channels, a few at a time. At one position after the
+// other these share what is read of the input; the transformed weights of all would go through memory.
 #include "winograd.h"
+
+/// Pairs that a thread does at a time: one, so that its weights stay near, or where the input is more than
+/// twice as large a few.
+#define GROUP(w) ((w)->stride == 1 ? 1 : 4)
+
+/// The pairs from `first` on that are done together.
+static inline long group_of(const apus_winograd *w, long first, long end) {
+    return end - first < GROUP(w) ? end - first : GROUP(w);
+}
+
+/// Channel blocks of pairs first..<first + count.
+static inline long blocks_of(const apus_winograd *w, long first, long count) {
+    const long end = 2 * (first + count), blocks = BLOCKS(w->outputChannels);
+    return (end < blocks ? end : blocks) - 2 * first;
+}
 
 long apus_winograd_input_count(const apus_winograd *w) {
     return POSITIONS(w) * POSITION(BLOCKS(w->inputChannels), apus_winograd_tiles(w));
@@ -15,8 +30,9 @@ void apus_winograd_input(const apus_winograd *w, const void *x, float *v, long b
 }
 
 long apus_winograd_pair_scratch(const apus_winograd *w) {
-    const long channels = w->inputChannels > 16 ? w->inputChannels : 16;
-    return PAIR(channels) + POSITIONS(w) * POSITION(2, apus_winograd_tiles(w));
+    const long pairs = group_of(w, 0, apus_winograd_pairs(w));
+    return pairs * PAIR(BLOCKS(w->inputChannels) * 16)
+        + POSITIONS(w) * POSITION(2 * pairs, apus_winograd_tiles(w));
 }
 
 void apus_winograd_by_pairs(
@@ -24,46 +40,59 @@ void apus_winograd_by_pairs(
     void *y, float *scratch, long begin, long end) {
     const long channels = w->inputChannels, tiles = apus_winograd_tiles(w);
     const Products in = PRODUCTS((float *)v, BLOCKS(channels), tiles);
-    const Products m = PRODUCTS(scratch, 2, tiles);
+    const Products m = PRODUCTS(scratch, 2 * group_of(w, 0, apus_winograd_pairs(w)), tiles);
     float *own = scratch + POSITIONS(w) * m.position;
-    for (long pair = begin; pair < end; pair++) {
-        const long width = PAIR_LANES(w, pair);
-        const float *known = u ? u + pair * PAIR(channels) : own;
-        const long position = PAIR_POSITION(width, channels);
-        if (!u) apus_winograd_transform_weights(w, weights, own, pair);
+    for (long first = begin; first < end; first += GROUP(w)) {
+        const long count = group_of(w, first, end);
+        for (long i = 0; !u && i < count; i++)
+            apus_winograd_transform_weights(w, weights, own + i * PAIR(channels), first + i);
+        const float *known = u ? u + first * PAIR(channels) : own;
         for (long q = 0; q < 36; q++)
-            for (long k = 0; k < shared_count(w, q); k++) {
-                const long p = shared_position(w, q, k);
-                apus_winograd_multiply(
-                    channels, width, in.base + p * in.position, in.block, known + q * position,
-                    m.base + p * m.position, m.block, tiles);
+            for (long i = 0; i < count; i++) {
+                const long width = PAIR_LANES(w, first + i);
+                for (long k = 0; k < shared_count(w, q); k++) {
+                    const long p = shared_position(w, q, k);
+                    apus_winograd_multiply(
+                        channels, width, in.base + p * in.position, in.block,
+                        known + i * PAIR(channels) + q * PAIR_POSITION(width, channels),
+                        m.base + p * m.position + 2 * i * m.block, m.block, tiles);
+                }
             }
-        apus_winograd_transform_output(w, m, bias, y, 0, tiles, 2 * pair, 2 * pair + width / 16);
+        apus_winograd_transform_output(
+            w, m, bias, y, 0, tiles, 2 * first, 2 * first + blocks_of(w, first, count));
     }
 }
 
 void apus_winograd_weight_gradient_by_pairs(
     const apus_winograd *w, const float *v, const void *dy, float *weights, float *scratch,
     long begin, long end) {
-    const long channels = w->inputChannels, tiles = apus_winograd_tiles(w);
-    const Products in = PRODUCTS((float *)v, BLOCKS(channels), tiles);
-    const Products d = PRODUCTS(scratch, 2, tiles);
+    const long inputs = BLOCKS(w->inputChannels), tiles = apus_winograd_tiles(w);
+    const Products in = PRODUCTS((float *)v, inputs, tiles);
+    const Products d = PRODUCTS(scratch, 2 * group_of(w, 0, apus_winograd_pairs(w)), tiles);
     float *sums = scratch + POSITIONS(w) * d.position;
-    for (long pair = begin; pair < end; pair++) {
-        const long width = PAIR_LANES(w, pair);
-        apus_winograd_transform_gradient(w, dy, d, 0, tiles, 2 * pair, 2 * pair + width / 16);
-        for (long block = 0; block < BLOCKS(channels); block++) {
-            const long lanes = LANES(channels, block);
-            for (long q = 0; q < 36; q++)
-                for (long k = 0; k < shared_count(w, q); k++) {
-                    const long p = shared_position(w, q, k);
-                    apus_winograd_correlate(
-                        lanes, width, in.base + p * in.position + block * in.block,
-                        d.base + p * d.position, d.block, sums + q * PAIR_POSITION(width, 16), tiles,
-                        k > 0);
-                }
+    for (long first = begin; first < end; first += GROUP(w)) {
+        const long count = group_of(w, first, end);
+        apus_winograd_transform_gradient(
+            w, dy, d, 0, tiles, 2 * first, 2 * first + blocks_of(w, first, count));
+        for (long q = 0; q < 36; q++)
+            for (long i = 0; i < count; i++) {
+                const long width = PAIR_LANES(w, first + i);
+                float *s = sums + i * PAIR(inputs * 16) + q * PAIR_POSITION(width, inputs * 16);
+                for (long block = 0; block < inputs; block++)
+                    for (long k = 0; k < shared_count(w, q); k++) {
+                        const long p = shared_position(w, q, k);
+                        apus_winograd_correlate(
+                            LANES(w->inputChannels, block), width,
+                            in.base + p * in.position + block * in.block,
+                            d.base + p * d.position + 2 * i * d.block, d.block,
+                            s + block * 16 * width, tiles, k > 0);
+                    }
+            }
+        for (long i = 0; i < count; i++) {
+            const long position = PAIR_POSITION(PAIR_LANES(w, first + i), inputs * 16);
             apus_winograd_transform_weight_gradient(
-                w, sums, PAIR_POSITION(width, 16), 1, 0, weights, pair, block * 16, lanes);
+                w, sums + i * PAIR(inputs * 16), position, 1, 0, weights, first + i, 0,
+                w->inputChannels);
         }
     }
 }

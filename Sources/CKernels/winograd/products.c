@@ -10,6 +10,8 @@ WIDE_INLINE void multiply(
     UNROLL for (int i = 0; i < tiles * blocks; i++) sum[i] = (V){0};
     for (; channels > 0; channels -= 16, v += vBlock) {
         const long lanes = channels < 16 ? channels : 16;
+        // The next block may lie too far away for the processor to expect it.
+        UNROLL for (int i = 0; i < tiles; i++) __builtin_prefetch(v + vBlock + i * 16);
         for (long lane = 0; lane < lanes; lane++, u += 16 * blocks) {
             UNROLL for (int i = 0; i < tiles; i++) {
                 const float a = v[i * 16 + lane];
