@@ -85,6 +85,6 @@ public struct Page: Sendable {
         .d4{stroke-dasharray:12 4}.d5{stroke-dasharray:5 2}.d6{stroke-dasharray:1 2}
         .d7{stroke-dasharray:9 3 2 3 2 3}
         @media (max-width:520px){main{padding:10px 12px 40px}figure{padding:8px}
-        h1{font-size:1.45rem}th,td{padding:.25em .45em}}
+        h1{font-size:1.45rem}table{font-size:.8rem}th,td{padding:.25em .3em}}
         """
 }
