@@ -43,9 +43,11 @@ def arguments():
 
 def without_classifier(network):
     name = "linear" if hasattr(network, "linear") else "fc"
-    width = getattr(network, name).in_features
+    classifier = getattr(network, name)
     setattr(network, name, nn.Identity())
-    return network, width
+    # Probes look at what comes before it, but a file of weights is that of a whole network.
+    unused = {f"{name}.{part}": torch.zeros_like(value) for part, value in classifier.state_dict().items()}
+    return network, classifier.in_features, unused
 
 
 def probes(encoder, folder):
@@ -93,7 +95,7 @@ def main():
     options = arguments()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    encoder, width = without_classifier(peer_models.model(options.model)[0])
+    encoder, width, unused = without_classifier(peer_models.model(options.model)[0])
     head = nn.Sequential(
         nn.Linear(width, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128)
     )
@@ -167,7 +169,7 @@ def main():
             line.update(probes(encoder, options.data))
         print(json.dumps(line), flush=True)
         if options.out:
-            torch.save(encoder.state_dict(), options.out)
+            torch.save({**encoder.state_dict(), **unused}, options.out)
             saved = {name: part.state_dict() for name, part in parts.items()}
             torch.save({**saved, "epochs": epoch + 1}, f"{state}.new")
             os.replace(f"{state}.new", state)
