@@ -46,7 +46,10 @@ def without_classifier(network):
     classifier = getattr(network, name)
     setattr(network, name, nn.Identity())
     # Probes look at what comes before it, but a file of weights is that of a whole network.
-    unused = {f"{name}.{part}": torch.zeros_like(value) for part, value in classifier.state_dict().items()}
+    unused = {
+        f"{name}.{part}": torch.zeros_like(value)
+        for part, value in classifier.state_dict().items()
+    }
     return network, classifier.in_features, unused
 
 

@@ -27,7 +27,7 @@ WIDE_INLINE Run run_of(const apus_winograd *w, long tile, long limit, const long
 #define TYPED(f) f##_float
 #define READ LOAD_float
 #define WRITE STORE_float
-#include "tiles.inc"
+#include "kinds.inc"
 #undef T
 #undef TYPED
 #undef READ
@@ -36,7 +36,7 @@ WIDE_INLINE Run run_of(const apus_winograd *w, long tile, long limit, const long
 #define TYPED(f) f##_bf16
 #define READ LOAD_bf16
 #define WRITE STORE_bf16
-#include "tiles.inc"
+#include "kinds.inc"
 #undef T
 #undef TYPED
 #undef READ

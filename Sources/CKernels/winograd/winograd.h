@@ -9,8 +9,9 @@
 // which F(4, 2) does in 5 products, and the third meets the 4 pixels between: 81 products for 16 pixels
 // of output instead of 144. A tile has 81 positions, of which those between share weights: 36 of these.
 //
-// rows.h multiplies by the matrices; images.c and weights.c transform, products.c multiplies. What
-// the threads share out is either tiles (tiles.c) or output channels (channels.c).
+// rows.h multiplies by the matrices; images.c (for the tiles in kinds.inc) and weights.c transform,
+// products.c multiplies. What the threads share out is either tiles (tiles.c) or output channels
+// (channels.c).
 #ifndef APUS_WINOGRAD_H
 #define APUS_WINOGRAD_H
 
