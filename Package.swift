@@ -45,7 +45,9 @@ let package = Package(
             ]),
         .target(name: "ApusReport", dependencies: ["ApusTraining"]),
         .plugin(name: "ExperimentList", capability: .buildTool()),
-        .target(name: "ApusLab", dependencies: ["ApusReport"], plugins: ["ExperimentList"]),
+        .target(
+            name: "ApusLab", dependencies: ["ApusReport"],
+            resources: [.embedInCode("Pictures/chelsea.jpg")], plugins: ["ExperimentList"]),
         .target(name: "Apus", dependencies: ["ApusTraining"]),
         .executableTarget(
             name: "ApusCommand",

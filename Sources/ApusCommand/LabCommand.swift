@@ -31,7 +31,7 @@ struct LabCommand: ParsableCommand {
     @Option(help: "What is learned: fashion-mnist, cifar10:DIR or another set with both splits.")
     var data = "fashion-mnist"
 
-    @Option(help: "A JPEG or PNG picture for the experiment layers. (default: a rendered scene)")
+    @Option(help: "A JPEG or PNG picture for the experiment layers. (default: a cat)")
     var photo: String?
 
     @Option(help: "Threads of the engine. (default: all cores)")

@@ -14,7 +14,7 @@ public struct LabOptions: Sendable {
     public var out = "runs/lab"
     /// As `DataSets.open` takes it.
     public var data = "fashion-mnist"
-    /// A picture for what looks at one; nil for a rendered scene.
+    /// A picture for what looks at one; nil for the cat that the lab brings.
     public var photo: String?
     public var threads = Machine.cores
     /// Removes the shortcuts of all residual networks, to see whether verdicts notice.

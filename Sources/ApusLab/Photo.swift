@@ -2,11 +2,14 @@ import ApusData
 import ApusTensor
 
 extension Experiment {
-    /// The picture someone gave, or the rendered scene: gray, [1, 1, 128, 128], in 0...1.
+    /// The picture someone gave, or the lab's cat: gray, [1, 1, 128, 128], in 0...1.
+    ///
+    /// The cat is Chelsea, photographed by Stéfan van der Walt, who gave all rights up (CC0); the
+    /// middle of scikit-image's `chelsea.png`, made gray and smaller.
     func photo(_ lab: LabContext, side: Int = 128) throws -> Tensor {
         let image =
             try lab.options.photo.map { try ImageDecoder().decode(contentsOf: $0) }
-            ?? SampleScene.image(side: side)
+            ?? ImageDecoder().decode(PackageResources.chelsea_jpg, name: "chelsea.jpg")
         let preprocessing = Preprocessing(
             channels: 1, resize: .shortSide(side), crop: ImageSize(side), mean: [0], deviation: [1])
         let transform = try ImageTransform(preprocessing: preprocessing, output: ImageSize(side))
@@ -14,7 +17,7 @@ extension Experiment {
         let pixels = try [Float](unsafeUninitializedCapacity: transform.count) { target, filled in
             guard let base = target.baseAddress else { return }
             try transform.write(
-                image, name: lab.options.photo ?? "the scene", key: nil, to: base,
+                image, name: lab.options.photo ?? "chelsea.jpg", key: nil, to: base,
                 scratch: scratch)
             filled = transform.count
         }

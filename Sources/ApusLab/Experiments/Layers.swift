@@ -92,7 +92,7 @@ struct Layers: Experiment {
         try learnedFilters(lab, photo, &findings)
         findings.setup = [
             lab.options.photo.map { "The picture is \($0)." }
-                ?? "The picture is a rendered scene; --photo FILE takes yours."
+                ?? "The picture is Chelsea the cat, by Stéfan van der Walt (CC0); --photo FILE takes yours."
         ]
         return findings
     }
