@@ -141,19 +141,28 @@ final class LabPretrainer {
         return result
     }
 
-    /// The share of test images that a linear classifier of frozen features recognizes.
+    /// The share of images that a linear classifier of frozen features recognizes: test images and, for
+    /// the statistics of many, training images it was not fitted to. Their labels are new to everything.
     private func probe(
         _ encoder: FeatureEncoder, _ layer: FeatureLayer, _ plan: PretrainingPlan
     ) throws -> Double {
         let extractor = try FeatureExtractor(
             encoder, layer: layer, batch: min(256, plan.probeImages), configuration: configuration)
-        let known = try extractor.features(
-            of: Subset(data.train, count: plan.probeImages), workers: 1)
-        let asked = try extractor.features(
-            of: Subset(data.test, count: plan.testImages), workers: 1)
+        let known = SubsetSource(data.train, count: plan.probeImages)
+        let isKnown = Set(known.indices)
+        let others = SubsetSource(
+            data.train, indices: (0..<data.train.count).filter { !isKnown.contains($0) })
+        let test = SubsetSource(data.test, count: plan.testImages)
         var probe = LinearProbe()
         probe.threads = recipe.threads
         probe.finalIterations = 100
-        return try probe.fit(known, penalty: 1).accuracy(asked)
+        let classifier = try probe.fit(extractor.features(of: known, workers: 1), penalty: 1)
+        var recognized = 0.0
+        for images in [test, SubsetSource(others, count: plan.testImages - test.count)]
+        where images.count > 0 {
+            let features = try extractor.features(of: images, workers: 1)
+            recognized += classifier.accuracy(features) * Double(images.count)
+        }
+        return recognized / Double(plan.testImages)
     }
 }

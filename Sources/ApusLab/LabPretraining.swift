@@ -54,7 +54,8 @@ extension LabContext {
             + "otherwise SimCLR with crops, mirroring and color of strength 0.5, a head of two layers "
             + "to 32 dimensions, NT-Xent at temperature 0.2, batches of 128, AdamW at 0.002 falling "
             + "as a cosine.",
-        "Probe: logistic regression with penalty 1 on frozen features, measured on test images.",
+        "Probe: logistic regression with penalty 1 on frozen features, measured on test images and, "
+            + "beyond their number, on training images whose labels it has not seen.",
     ]
 
     /// Pretrains and probes every job with every seed; all see equally many images times their length:
@@ -97,16 +98,15 @@ extension LabContext {
                 rates[job.label] = timed[network]
             }
             var plan = LabContext.plan(
-                jobs, rates, seeds: seeds.count, seconds: seconds * share,
-                atMost: 200 * data.train.count)
+                jobs, rates, seeds: seeds.count, seconds: seconds * share, train: data.train.count,
+                test: data.test.count)
             plan.choices = choices
             return plan
         }
         note(
             plan: "\(jobs.map(\.label).joined(separator: ", ")): \(plan.images) images seen (times "
                 + "the length of the job), \(seeds.count) seeds; probes fitted to "
-                + "\(min(plan.probeImages, data.train.count)) images and measured on "
-                + "\(min(plan.testImages, data.test.count))")
+                + "\(plan.probeImages) images and measured on \(plan.testImages)")
         var done = 0
         return try jobs.map { job in
             var ready: LabPretrainer?
@@ -136,20 +136,22 @@ extension LabContext {
         }
     }
 
-    /// About 65 % of the time is for training; probes read images at a sixth of the cost of training on
-    /// them, and are fitted in the rest.
+    /// About 65 % of the time is for training, on at most 200 times the `train` images; probes read images
+    /// at a sixth of the cost of training on them, and are fitted in the rest.
     package static func plan(
         _ jobs: [PretrainingJob], _ secondsPerImage: [String: Double], seeds: Int, seconds: Double,
-        atMost most: Int
+        train: Int, test: Int
     ) -> PretrainingPlan {
         let cost =
             jobs.reduce(0) { $0 + $1.length * (secondsPerImage[$1.label] ?? 0) }
             * Double(max(seeds, 1))
         let fitting = cost > 0 ? 0.65 * seconds / cost : 0
-        let images = Int(min(max(fitting, 0), Double(most)))
-        let probed = min(max(images / 4, 64), 10_000)
+        let images = Int(min(max(fitting, 0), Double(200 * train)))
+        let read = max(images / 4, 64)
+        let probed = min(read, 10_000, max(train / 2, 1))
         return PretrainingPlan(
-            images: images, points: 10, probeImages: probed, testImages: probed,
+            images: images, points: 10, probeImages: probed,
+            testImages: min(read, test + train - probed),
             secondsPerImage: secondsPerImage)
     }
 }

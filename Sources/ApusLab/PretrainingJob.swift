@@ -31,8 +31,8 @@ public struct PretrainingPlan: Hashable, Codable, Sendable {
     public var images: Int
     /// How often loss and contrastive accuracy are noted, evenly spaced.
     public var points: Int
-    /// Training images a probe is fitted to, and test images it is measured on; fewer if there are not
-    /// so many.
+    /// Training images a probe is fitted to, and other images it is measured on: those for tests first,
+    /// then training images that it was not fitted to.
     public var probeImages: Int
     public var testImages: Int
     /// What was measured: seconds an image by label.
@@ -58,7 +58,7 @@ public struct PretrainingResult: Hashable, Codable, Sendable {
     public var points: [Point] = []
     /// Whether the loss stopped being a number; training ended there.
     public var hasDiverged = false
-    /// Test images a linear classifier of h recognizes, a share; and of z, where that was asked. After
+    /// Other images a linear classifier of h recognizes, a share; and of z, where that was asked. After
     /// a training that diverged: what guessing does.
     public var probe = 0.0
     public var projectionProbe: Double?

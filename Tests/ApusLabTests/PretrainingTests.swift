@@ -32,15 +32,20 @@ struct PretrainingTests {
         let folder = try TemporaryFolder()
         let jobs = try jobs(context(folder))
         let rates = ["plain": 0.001, "long": 0.002]
-        let plan = LabContext.plan(jobs, rates, seeds: 3, seconds: 601, atMost: 1_000_000)
+        let plan = LabContext.plan(jobs, rates, seeds: 3, seconds: 601, train: 60_000, test: 10_000)
         // 65 % of 601 seconds over three times 0.001 and three lengths of 0.002.
         #expect(plan.images == 18_602)
         #expect(plan.probeImages == 4650 && plan.testImages == 4650)
         #expect(jobs.map(plan.steps) == [1162, 3487, 0])
-        let least = LabContext.plan(jobs, rates, seeds: 3, seconds: 0, atMost: 1000)
-        #expect(least.probeImages == 64 && jobs.map(least.steps) == [2, 2, 0])
-        let most = LabContext.plan(jobs, rates, seeds: 3, seconds: 1e6, atMost: 1000)
-        #expect(most.images == 1000)
+        let least = LabContext.plan(jobs, rates, seeds: 3, seconds: 0, train: 600, test: 9)
+        #expect(least.probeImages == 64 && least.testImages == 64)
+        #expect(jobs.map(least.steps) == [2, 2, 0])
+        let most = LabContext.plan(jobs, rates, seeds: 3, seconds: 1e6, train: 600, test: 9)
+        #expect(most.images == 120_000)
+        #expect(most.probeImages == 300 && most.testImages == 309)
+        let many = LabContext.plan(
+            jobs, rates, seeds: 1, seconds: 1e5, train: 60_000, test: 10_000)
+        #expect(many.probeImages == 10_000 && many.testImages == 60_000)
     }
 
     @Test("Interrupted pretraining goes on with the jobs that are left and ends the same")
