@@ -8,6 +8,9 @@ import ApusGraph
 /// constant one, their sum, and a product for the gate: nine passes over the image besides the
 /// normalization's own. Merged there is none, and y is read by nobody after the forward pass.
 ///
+/// In use after training a single image is not scaled at all where the 1x1 convolution behind has fewer
+/// weights: these are scaled instead.
+///
 /// Runs after differentiation, before gradients are accumulated.
 public struct ExcitationFusion {
     public init() {}
@@ -19,6 +22,7 @@ public struct ExcitationFusion {
         try mergeGradients(&result, &removed)
         result.nodes = result.nodes.indices.filter { !removed.contains($0) }
             .map { result.nodes[$0] }
+        if graph.gradients.isEmpty { scaleWeights(&result) }
         return result
     }
 
@@ -34,6 +38,31 @@ public struct ExcitationFusion {
             graph.nodes[writer].op = graph.nodes[writer].op.replacing(n)
             graph.nodes[writer].outputs.append(node.outputs[0])
             removed.insert(index)
+        }
+    }
+
+    private func scaleWeights(_ graph: inout Graph) {
+        let roots = graph.roots
+        for scale in graph.nodes where scale.op == .scaleChannels {
+            let (image, factors, scaled) = (scale.inputs[0], scale.inputs[1], scale.outputs[0])
+            let readers = graph.consumers()[scaled] ?? []
+            guard graph.shape(image)[0] == 1, readers.count == 1, !roots.contains(scaled),
+                graph.nodes[readers[0]].op.isDenseOneByOne,
+                graph.nodes[readers[0]].inputs.lastIndex(of: scaled) == 0
+            else { continue }
+            let weights = graph.nodes[readers[0]].inputs[1]
+            // They are scaled, folded and brought into the kernel's layout again for every image.
+            guard 2 * graph.shape(weights).count <= graph.shape(image).count else { continue }
+            let result = graph.newValue(graph.shape(weights))
+            graph.nodes[readers[0]].inputs[0] = image
+            graph.nodes[readers[0]].inputs[1] = result
+            // Where the convolution reads its weights the factors are known, too.
+            var moved = scale
+            moved.op = .scaleWeights
+            moved.inputs = [weights, factors]
+            moved.outputs = [result]
+            graph.nodes.insert(moved, at: readers[0])
+            graph.nodes.removeAll { $0.outputs == [scaled] }
         }
     }
 
@@ -70,6 +99,18 @@ public struct ExcitationFusion {
                 [x, dz, gamma, mean, variance, beta, graph.nodes[scale].inputs[1]]
                 + graph.nodes[spread].inputs + sums
             removed.formUnion([add, scale, spread])
+        }
+    }
+}
+
+extension Op {
+    /// Whether it is a 1x1 convolution in which every output sees all inputs.
+    fileprivate var isDenseOneByOne: Bool {
+        switch self {
+        case .convolution(let window, let groups),
+            .normalizedConvolution(let window, let groups, _):
+            window.kernel == Size(1) && window.padding == Edges(0) && groups == 1
+        default: false
         }
     }
 }

@@ -84,6 +84,8 @@ extension Op {
             position == 0 && groups == 1 && (shape[1] == 3 || shape[1] < 3 && block == 16)
         case .convolutionInputGradient:
             position == 1
+        case .scaleWeights:
+            position == 0
         case .flatten:
             true
         default:
@@ -102,6 +104,9 @@ extension Op {
     }
 
     fileprivate var writesWeights: Bool {
-        if case .convolutionWeightGradient = self { true } else { false }
+        switch self {
+        case .convolutionWeightGradient, .scaleWeights: true
+        default: false
+        }
     }
 }

@@ -74,7 +74,7 @@ extension Op {
             return position == 0
         case .normalizedConvolution:
             return position != 1
-        case .globalAveragePoolGradient, .flatten:
+        case .globalAveragePoolGradient, .flatten, .scaleWeights:
             return false
         case .excitedNormGradient:
             return position <= 1
@@ -89,7 +89,7 @@ extension Op {
         guard shape.rank == 4 else { return false }
         switch self {
         case .input, .parameter, .buffer, .constant, .convolutionWeightGradient,
-            .globalAveragePool, .channelDot, .excitationSums, .unflatten:
+            .globalAveragePool, .channelDot, .excitationSums, .scaleWeights, .unflatten:
             return false
         case .batchNorm, .normalize:
             return position == 0

@@ -198,7 +198,7 @@ private struct GradientPass {
             .normalizedConvolution, .batchNormGradient, .excitationSums, .excitedNormGradient,
             .activationGradient,
             .maxPoolGradient, .averagePoolGradient, .globalAveragePoolGradient, .softmaxGradient,
-            .subsamplePadGradient, .crossEntropyGradient:
+            .subsamplePadGradient, .crossEntropyGradient, .scaleWeights:
             throw GraphError(
                 path: node.path, problem: "\(node.op) has no gradient", shapes: [])
         }

@@ -92,6 +92,9 @@ public enum Op: Hashable, Codable, Sendable {
     // Channels.
     /// x [N, C, H, W], s [N, C, 1, 1] -> x * s
     case scaleChannels
+    /// w [out, in, 1, 1], s [1, in, 1, 1] -> w * s: a convolution with these is one with w of an image
+    /// whose channels were scaled by s
+    case scaleWeights
     /// a, b [N, C, H, W] -> [N, C, 1, 1], the sum over pixels of a * b
     case channelDot
     /// [N, Ci, H, W]... -> [N, sum of Ci, H, W]
@@ -210,6 +213,7 @@ extension Op: CustomStringConvertible {
         case .softmax: return "softmax"
         case .softmaxGradient: return "softmax gradient"
         case .scaleChannels: return "scale channels"
+        case .scaleWeights: return "scale weights"
         case .channelDot: return "channel dot"
         case .concatenate: return "concatenate"
         case .slice(let start, let count): return "slice \(start)..<\(start + count)"

@@ -138,6 +138,11 @@ extension Op {
             try image(x[0])
             try expect(x[1] == [x[0][0], x[0][1], 1, 1], "scale must have one value a channel")
             return [x[0]]
+        case .scaleWeights:
+            try expect(
+                x[0].rank == 4 && x[0][2] == 1 && x[0][3] == 1, "weights must be [out, in, 1, 1]")
+            try expect(x[1] == [1, x[0][1], 1, 1], "scale must have one value an input channel")
+            return [x[0]]
         case .channelDot:
             try image(x[0])
             try same(x[0], x[1])
@@ -209,7 +214,7 @@ extension Op {
             1...1
         case .convolutionInputGradient, .convolutionWeightGradient, .movingAverage,
             .activationGradient, .add, .maxPoolGradient, .matmul, .addBias, .softmaxGradient,
-            .scaleChannels, .channelDot, .crossEntropy, .joinVectors:
+            .scaleChannels, .scaleWeights, .channelDot, .crossEntropy, .joinVectors:
             2...2
         case .convolution: 2...3
         case .normalizedConvolution(_, _, let n): n.addsResidual ? 7...7 : 6...6

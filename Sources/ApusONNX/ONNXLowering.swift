@@ -137,7 +137,7 @@ struct ONNXLowering {
             .globalAveragePoolGradient, .softmaxGradient, .subsamplePadGradient,
             .crossEntropyGradient, .sumRows, .channelDot, .constant:
             throw unsupported(node, "it is part of training; export a graph for use after it")
-        case .reorder, .convert, .channelMoments, .joinVectors:
+        case .reorder, .convert, .channelMoments, .joinVectors, .scaleWeights:
             throw unsupported(node, "it is part of a compiled program; export the network's graph")
         }
     }

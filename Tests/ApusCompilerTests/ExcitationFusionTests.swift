@@ -101,4 +101,57 @@ import Testing
         #expect(count(program, pools) == 17)
         #expect(count(program) { $0 == .globalAveragePool } == 0)
     }
+
+    private func used(batch: Int, fuses: Bool = true) throws -> Program {
+        var options = Program.Options(block: 16)
+        options.fusesExcitation = fuses
+        return try Program(
+            try Models.named("efficientnet-b0").graph(batch: batch, mode: .inference),
+            differentiate: false, options: options)
+    }
+
+    /// One image: where a convolution has fewer weights than half its image has pixels.
+    @Test func smallWeightsAreScaledInsteadOfTheImage() throws {
+        let apart = try used(batch: 1, fuses: false)
+        #expect(count(apart) { $0 == .scaleChannels } == 16)
+        #expect(count(apart) { $0 == .scaleWeights } == 0)
+        let program = try used(batch: 1)
+        #expect(count(program) { $0 == .scaleChannels } == 8)
+        #expect(count(program) { $0 == .scaleWeights } == 8)
+        for node in program.graph.nodes where node.op == .scaleWeights {
+            let reader = try #require(
+                program.graph.nodes.first { $0.inputs.contains(node.outputs[0]) })
+            #expect(reader.inputs[1] == node.outputs[0])
+            #expect(
+                2 * program.graph.shape(node.outputs[0]).count
+                    <= program.graph.shape(reader.inputs[0]).count)
+        }
+    }
+
+    /// Every image of a batch has factors of its own.
+    @Test func imagesOfABatchAreScaled() throws {
+        let program = try used(batch: 2)
+        #expect(count(program) { $0 == .scaleChannels } == 16)
+        #expect(count(program) { $0 == .scaleWeights } == 0)
+    }
+
+    /// What something else reads as well, or another kind of convolution reads, is scaled.
+    @Test(arguments: [0, 1, 2, 3, 4])
+    func otherReadersKeepTheScaledImage(_ kind: Int) throws {
+        var network = GraphBuilder(mode: .inference)
+        let x = network.input("x", [1, 16, 8, 8])
+        let pooled = try network.append(.globalAveragePool, [x], path: "p")[0]
+        let scaled = try network.append(.scaleChannels, [x, pooled], path: "s")[0]
+        var layer = Convolution(16, kernel: 1, bias: false)
+        if kind == 1 { layer.groups = 2 }
+        if kind == 2 { layer = Convolution(16, kernel: 3, bias: false) }
+        var y = try network.convolution(scaled, layer, path: "c")
+        if kind == 3 { y = try network.append(.add, [y, scaled], path: "a")[0] }
+        if kind == 4 { network.output("scaled", scaled) }
+        network.output("y", y)
+        let program = try Program(
+            network.graph, differentiate: false, options: Program.Options(block: 16))
+        #expect(count(program) { $0 == .scaleWeights } == (kind == 0 ? 1 : 0))
+        #expect(count(program) { $0 == .scaleChannels } == (kind == 0 ? 0 : 1))
+    }
 }

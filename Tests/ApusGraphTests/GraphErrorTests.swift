@@ -198,6 +198,7 @@ import Testing
             (.add, [x]), (.addBias, [x]), (.matmul(transposeA: false, transposeB: false), [x]),
             (.matmul(transposeA: false, transposeB: false), [x, y]), (.add, [x, y]),
             (.convolution(window, groups: 1), [image]), (.scaleChannels, [image]),
+            (.scaleWeights, [image, image]),
             (.crossEntropy(smoothing: 0), [x]), (.activation(.relu), []), (.flatten, [image, x]),
             (.slice(start: 2, count: 2), [image]), (.slice(start: -1, count: 2), [image]),
             (.convolutionWeightGradient(window, groups: 0, bias: false), [image, image]),

@@ -167,6 +167,12 @@ import Testing
         #expect(try evaluate(.channelDot, x, x) == [[5, 25, 61, 113]])
     }
 
+    @Test func weightsAreScaledByInput() throws {
+        let w: (Shape, [Double]) = ([3, 2, 1, 1], [1, 2, 3, 4, 5, 6])
+        let scaled = try evaluate(.scaleWeights, w, ([1, 2, 1, 1], [1, 10]))
+        #expect(scaled == [[1, 20, 3, 40, 5, 60]])
+    }
+
     @Test func branchesAreJoinedImageByImage() throws {
         let y = try evaluate(
             .concatenate, ([2, 1, 1, 2], [1, 2, 3, 4]),

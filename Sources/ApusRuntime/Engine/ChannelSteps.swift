@@ -18,6 +18,20 @@ extension StepBuilder {
         }
     }
 
+    /// On the caller's thread: only small weights are scaled.
+    func scaleWeights(_ node: Node) -> any Step {
+        let shape = shape(node.inputs[0])
+        let (outputs, inputs) = (shape[0], shape[1])
+        let (w, factors) = (pointer(node.inputs[0]), pointer(node.inputs[1]))
+        let y = pointer(node.outputs[0])
+        return KernelStep { _, _ in
+            for output in 0..<outputs {
+                let (row, scaled) = (w + output * inputs, y + output * inputs)
+                for input in 0..<inputs { scaled[input] = row[input] * factors[input] }
+            }
+        }
+    }
+
     func channelDot(_ node: Node) -> any Step {
         let a = memory(node.inputs[0])
         let b = memory(node.inputs[1])

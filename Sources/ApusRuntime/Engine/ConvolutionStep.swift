@@ -13,6 +13,7 @@ final class ConvolutionStep: Step {
     private let weights: Descriptor
     private let plainWeights: Descriptor
     private let weightPointer: UnsafeMutableRawPointer
+    private let computesWeights: Bool
     private let weightArgument: Int32
     private let padding: WeightPadding?
     /// Inference keeps the converted weights and renews them when the parameters change.
@@ -27,6 +28,8 @@ final class ConvolutionStep: Step {
         var weights: UnsafeMutablePointer<Float>
         var bias: UnsafeMutablePointer<Float>?
         var output: UnsafeMutableRawPointer
+        /// Whether the weights are results, others in every run.
+        var computesWeights = false
     }
 
     /// Throws an `EngineError` if the library does not offer the algorithm for this problem.
@@ -45,6 +48,7 @@ final class ConvolutionStep: Step {
         var input = problem.input
         input.dimensions[1] = groups * weightShape[1]
         self.padding = padding
+        computesWeights = operands.computesWeights
         let source = Descriptor.image(input, problem.inputLayout, problem.type)
         let target = Descriptor.image(problem.output, problem.outputLayout, problem.type)
         let free = Descriptor.freeWeights(weightShape, groups: groups, problem.type)
@@ -145,7 +149,7 @@ final class ConvolutionStep: Step {
             padding?.remove()
             return
         }
-        let isStale = cachedVersion != context.parameterVersion
+        let isStale = computesWeights || cachedVersion != context.parameterVersion
         if isStale { fold?() }
         if isStale || cachedWeights == nil {
             padding?.add()

@@ -84,7 +84,8 @@ extension StepBuilder {
                     outputLayout: layout(output), type: type(input)),
                 ConvolutionStep.Operands(
                     input: memory(input), weights: pointer(weights),
-                    bias: bias.map(pointer), output: memory(output))
+                    bias: bias.map(pointer), output: memory(output),
+                    computesWeights: program.bindings[weights] == nil)
             )
         }
         let (x, y) = (node.inputs, node.outputs)

@@ -90,7 +90,8 @@ final class DepthwiseStep: Step {
         guard let packed else { preconditionFailure("a step ran before it was bound") }
         let bias = packed + channelBlocks * taps * block
         if problem.pass != .weightGradient {
-            if keptVersion != context.parameterVersion || kept == nil { pack(packed, bias) }
+            let isStale = operands.computesWeights || keptVersion != context.parameterVersion
+            if isStale || kept == nil { pack(packed, bias) }
             keptVersion = context.parameterVersion
         }
         let o = operands

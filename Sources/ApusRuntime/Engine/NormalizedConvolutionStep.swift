@@ -12,6 +12,7 @@ extension StepBuilder {
         let parameters = node.inputs[1...5].map(pointer)
         let (weights, gamma, beta) = (parameters[0], parameters[1], parameters[2])
         let (mean, variance) = (parameters[3], parameters[4])
+        let computesWeights = program.bindings[node.inputs[1]] == nil
         let output = memory(node.outputs[0])
         let bias = Arena(count: channels)
         let perChannel = weightShape.count / channels
@@ -23,7 +24,7 @@ extension StepBuilder {
         func step(_ folded: Arena) throws -> any Step {
             let operands = ConvolutionStep.Operands(
                 input: memory(node.inputs[0]), weights: folded.base, bias: bias.base,
-                output: output)
+                output: output, computesWeights: computesWeights)
             return try fastest(problem, operands, fold: { fold(folded) })
         }
         func fold(_ folded: Arena) {

@@ -121,6 +121,7 @@ struct StepBuilder {
         case .softmaxGradient: return softmaxGradient(node)
 
         case .scaleChannels: return scaleChannels(node)
+        case .scaleWeights: return scaleWeights(node)
         case .channelDot: return channelDot(node)
         case .concatenate: return concatenate(node)
         case .slice(let start, let count):

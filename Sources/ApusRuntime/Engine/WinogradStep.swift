@@ -111,7 +111,7 @@ final class WinogradStep: Step {
             weightGradient(scratch)
             return
         }
-        let isStale = cachedVersion != context.parameterVersion
+        let isStale = operands.computesWeights || cachedVersion != context.parameterVersion
         if isStale { fold?() }
         let (x, y) =
             pass == .forward

@@ -12,6 +12,13 @@ extension ReferenceExecutor {
         return y
     }
 
+    static func scaleWeights(_ w: ReferenceTensor, _ scale: ReferenceTensor) -> ReferenceTensor {
+        let inputs = w.shape[1]
+        var y = w
+        for i in 0..<w.shape.count { y[i] *= scale[i % inputs] }
+        return y
+    }
+
     static func channelDot(_ a: ReferenceTensor, _ b: ReferenceTensor) -> ReferenceTensor {
         let grid = Grid(a.shape)
         var y = ReferenceTensor([grid.batch, grid.channels, 1, 1])

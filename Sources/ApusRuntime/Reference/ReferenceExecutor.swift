@@ -171,6 +171,8 @@ public struct ReferenceExecutor: Sendable {
 
         case .scaleChannels:
             return [Self.scaleChannels(x[0], x[1])]
+        case .scaleWeights:
+            return [Self.scaleWeights(x[0], x[1])]
         case .channelDot:
             return [Self.channelDot(x[0], x[1])]
         case .concatenate:
