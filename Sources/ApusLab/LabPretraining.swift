@@ -136,7 +136,7 @@ extension LabContext {
         }
     }
 
-    /// About 65 % of the time is for training, on at most 200 times the `train` images; probes read images
+    /// About 80 % of the time is for training, on at most 200 times the `train` images; probes read images
     /// at a sixth of the cost of training on them, and are fitted in the rest.
     package static func plan(
         _ jobs: [PretrainingJob], _ secondsPerImage: [String: Double], seeds: Int, seconds: Double,
@@ -145,7 +145,7 @@ extension LabContext {
         let cost =
             jobs.reduce(0) { $0 + $1.length * (secondsPerImage[$1.label] ?? 0) }
             * Double(max(seeds, 1))
-        let fitting = cost > 0 ? 0.65 * seconds / cost : 0
+        let fitting = cost > 0 ? 0.8 * seconds / cost : 0
         let images = Int(min(max(fitting, 0), Double(200 * train)))
         let read = max(images / 4, 64)
         let probed = min(read, 10_000, max(train / 2, 1))

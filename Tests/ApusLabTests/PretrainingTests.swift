@@ -33,10 +33,10 @@ struct PretrainingTests {
         let jobs = try jobs(context(folder))
         let rates = ["plain": 0.001, "long": 0.002]
         let plan = LabContext.plan(jobs, rates, seeds: 3, seconds: 601, train: 60_000, test: 10_000)
-        // 65 % of 601 seconds over three times 0.001 and three lengths of 0.002.
-        #expect(plan.images == 18_602)
-        #expect(plan.probeImages == 4650 && plan.testImages == 4650)
-        #expect(jobs.map(plan.steps) == [1162, 3487, 0])
+        // 80 % of 601 seconds over three times 0.001 and three lengths of 0.002.
+        #expect(plan.images == 22_895)
+        #expect(plan.probeImages == 5723 && plan.testImages == 5723)
+        #expect(jobs.map(plan.steps) == [1430, 4292, 0])
         let least = LabContext.plan(jobs, rates, seeds: 3, seconds: 0, train: 600, test: 9)
         #expect(least.probeImages == 64 && least.testImages == 64)
         #expect(jobs.map(least.steps) == [2, 2, 0])

@@ -27,8 +27,11 @@ struct FewLabels: Experiment {
     ]
 
     private let percents = [1.0, 10, 100]
-    /// Of the budget: training from scratch and fine-tuning at each percentage; pretraining gets the rest.
-    private let share = 0.11
+    /// From scratch and fine-tuned count with the better of two, as each way wants its own.
+    private let rates: [Float] = [0.02, 0.1]
+    /// Of the budget, for one training at each percentage: many epochs of few images would fit these by heart
+    /// and forget what was pretrained. Pretraining gets what four trainings at each leave.
+    private let shares = [0.01, 0.03, 0.06]
 
     func run(_ lab: LabContext) throws -> Findings {
         var findings = Findings()
@@ -36,41 +39,57 @@ struct FewLabels: Experiment {
         let recipe = try lab.pretraining()
         let network = lab.residual(try data.network("resnet8-cifar", scale: 0.5))
         let parts = percents.map { data.labelled($0 / 100) }
-        let scratch = try zip(percents, parts).map { percent, part in
-            let label = "from scratch, \(NumberText.short(percent)) %"
-            var job = TrainingJob(label, network, learningRate: 0.05)
-            job.batch = min(64, part.train.count)
-            // The usual crops and mirroring, for half the size.
-            job.augmentation = .cropAndFlip
-            job.augmentation?.randomCropPadding = 2
-            return try lab.train([job], on: part, share: share, points: 4)[0]
+        let scratch = try percents.indices.map { index in
+            let (percent, part) = (percents[index], parts[index])
+            let jobs = rates.map { rate in
+                let label = "from scratch, \(NumberText.short(percent)) %, rate \(rate)"
+                var job = TrainingJob(label, network, learningRate: rate)
+                job.batch = min(64, part.train.count)
+                // The usual crops and mirroring, for half the size.
+                job.augmentation = .cropAndFlip
+                job.augmentation?.randomCropPadding = 2
+                return job
+            }
+            return try lab.train(
+                jobs, on: part, share: shares[index] * Double(rates.count), points: 4)
         }
-        let schedule = scratch.map { "\($0.plan.steps)" }.joined(separator: ", ")
+        let schedule = scratch.map { "\($0[0].plan.steps)" }.joined(separator: ", ")
         let pretrained = try lab.pretrain(
-            [PretrainingJob("SimCLR", recipe), .untrained(recipe)], share: 1 - 6 * share,
-            inspection: "fine-tuned for \(schedule) steps, tested on "
-                + "\(scratch.map { "\($0.plan.lastTestImages)" })"
+            [PretrainingJob("SimCLR", recipe), .untrained(recipe)],
+            share: 1 - 2 * Double(rates.count) * shares.reduce(0, +),
+            inspection: "fine-tuned for \(schedule) steps at \(rates), tested on "
+                + "\(scratch.map { "\($0[0].plan.lastTestImages)" })"
         ) { moment in
             guard moment.job.length > 0 else { return [:] }
-            let accuracies = try zip(scratch, parts).map { from, part in
-                let trainer = try LabTrainer(from.job, part, lab.configuration)
-                let result = try trainer.run(
-                    seed: moment.seed, from.plan, initial: moment.encoder.parameters,
-                    shouldStop: lab.shouldStop,
-                    progress: { step in
-                        lab.report(
-                            "fine-tuning on \(part.train.count) labels, seed \(moment.seed): "
-                                + "step \(step) of \(from.plan.steps)")
-                    })
-                return 1 - result.testError
+            var accuracies: [String: [Double]] = [:]
+            for (trained, part) in zip(scratch, parts) {
+                for from in trained {
+                    let trainer = try LabTrainer(from.job, part, lab.configuration)
+                    let result = try trainer.run(
+                        seed: moment.seed, from.plan, initial: moment.encoder.parameters,
+                        shouldStop: lab.shouldStop,
+                        progress: { step in
+                            lab.report(
+                                "fine-tuning on \(part.train.count) labels, seed \(moment.seed): "
+                                    + "step \(step) of \(from.plan.steps)")
+                        })
+                    accuracies["\(from.job.learningRate)", default: []].append(
+                        1 - result.testError)
+                }
             }
-            return ["fine-tuned": accuracies]
+            return accuracies
         }
-        let supervised = scratch.map { Estimate.exact(1) - $0.testError }
+        func better(_ accuracies: [Estimate]) -> Estimate {
+            accuracies.max { $0.mean < $1.mean } ?? Estimate([])
+        }
+        let supervised = scratch.map { better($0.map { Estimate.exact(1) - $0.testError }) }
         let tuned = percents.indices.map { index in
-            Estimate(
-                pretrained[0].results.map { $0.extras["fine-tuned"]?[index] ?? .nan },
-                resolution: scratch[index].testError.resolution)
+            better(
+                rates.map { rate in
+                    Estimate(
+                        pretrained[0].results.map { $0.extras["\(rate)"]?[index] ?? .nan },
+                        resolution: scratch[index][0].testError.resolution)
+                })
         }
         let gaps = zip(tuned, supervised).map { $0 - $1 }
         findings.measured["learned"] = pretrained[0].probe - pretrained[1].probe
@@ -104,8 +123,9 @@ struct FewLabels: Experiment {
         findings.setup =
             LabContext.pretrainingSetup + [
                 "From scratch and fine-tuned alike: the same labelled images (as many of every class), "
-                    + "steps and order, SGD with momentum 0.9, batch 64, learning rate 0.05 falling as a "
-                    + "cosine, crops and mirroring; only the first weights differ.",
+                    + "steps and order, SGD with momentum 0.9, batch 64, learning rates of 0.02 and "
+                    + "0.1 falling as a cosine, of which the better counts, crops and mirroring; only "
+                    + "the first weights differ.",
                 "Pretraining sees all training images, no labels.",
             ]
         findings.remarks =
