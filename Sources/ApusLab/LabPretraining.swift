@@ -22,15 +22,15 @@ extension LabContext {
         var inspection: String
     }
 
-    /// The recipe that experiments vary: SimCLR with a residual network of 8 layers on images of half
-    /// their size, which buys four times the steps. AdamW's steps do not depend on the size of
+    /// The recipe that experiments vary: SimCLR with a small residual network on images of half their
+    /// size, which buys four times the steps. AdamW's steps do not depend on the size of
     /// gradients, so losses and temperatures are compared, not learning rates.
     package func pretraining(
-        _ method: PretrainingRecipe.Method = .simclr,
+        _ method: PretrainingRecipe.Method = .simclr, layers: Int = 8,
         head: ProjectionHead = .mlp(layers: 2, width: 128, dimension: 32), batch: Int = 128
     ) throws -> PretrainingRecipe {
         let data = try data()
-        let model = residual(try data.network("resnet8-cifar", scale: 0.5))
+        let model = residual(try data.network("resnet\(layers)-cifar", scale: 0.5))
         var preprocessing = data.fitted(to: model.input).preprocessing
         preprocessing.crop = ImageSize(height: model.input[1], width: model.input[2])
         var recipe = try PretrainingRecipe(
@@ -49,14 +49,16 @@ extension LabContext {
     }
 
     /// What `pretraining` does, for pages.
-    static let pretrainingSetup = [
-        "A residual network of 8 layers (64 features) on images of half their size; unless said "
-            + "otherwise SimCLR with crops, mirroring and color of strength 0.5, a head of two layers "
-            + "to 32 dimensions, NT-Xent at temperature 0.2, batches of 128, AdamW at 0.002 falling "
-            + "as a cosine.",
-        "Probe: logistic regression with penalty 1 on frozen features, measured on test images and, "
-            + "beyond their number, on training images whose labels it has not seen.",
-    ]
+    static func pretrainingSetup(layers: Int = 8) -> [String] {
+        [
+            "A residual network of \(layers) layers (64 features) on images of half their size; unless "
+                + "said otherwise SimCLR with crops, mirroring and color of strength 0.5, a head of two "
+                + "layers to 32 dimensions, NT-Xent at temperature 0.2, batches of 128, AdamW at 0.002 "
+                + "falling as a cosine.",
+            "Probe: logistic regression with penalty 1 on frozen features, measured on test images and, "
+                + "beyond their number, on training images whose labels it has not seen.",
+        ]
+    }
 
     /// Pretrains and probes every job with every seed; all see equally many images times their length:
     /// as many as fit into `share` of the budget by the speed measured on the first run, which is kept.

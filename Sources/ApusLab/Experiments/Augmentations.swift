@@ -102,7 +102,7 @@ struct Augmentations: Experiment {
                 ]
             })
         findings.setup =
-            LabContext.pretrainingSetup + [
+            LabContext.pretrainingSetup() + [
                 "Both views are changed by what is named and nothing else, always; pixels in the order "
                     + "of the names, after the crop. The paper changes only one view and crops all "
                     + "images first.",

@@ -106,7 +106,7 @@ struct BatchAndEpochs: Experiment {
                     + [TrainedJob.percent(byol[batch].probe), published[batch]]
             })
         findings.setup =
-            LabContext.pretrainingSetup + [
+            LabContext.pretrainingSetup() + [
                 "The learning rate grows with the root of the batch. BYOL's target keeps 0.99 of "
                     + "itself each step, rising to 1."
             ]

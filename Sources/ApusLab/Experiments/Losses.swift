@@ -73,7 +73,7 @@ struct Losses: Experiment {
                 ]
             })
         findings.setup =
-            LabContext.pretrainingSetup + [
+            LabContext.pretrainingSetup() + [
                 "Every loss is tried with two temperatures or margins (the number behind its name), "
                     + "and counts with the one that is better on average over the seeds."
             ]

@@ -76,7 +76,7 @@ struct ProjectionHeads: Experiment {
                     published[index],
                 ]
             })
-        findings.setup = LabContext.pretrainingSetup
+        findings.setup = LabContext.pretrainingSetup()
         findings.remarks =
             [
                 "Criteria are about heads to 32 dimensions, half of what the encoder gives; the others "

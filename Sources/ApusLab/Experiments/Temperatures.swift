@@ -87,7 +87,7 @@ struct Temperatures: Experiment {
                     TrainedJob.percent(job.contrastive), TrainedJob.percent(job.probe), setting.2,
                 ]
             })
-        findings.setup = LabContext.pretrainingSetup
+        findings.setup = LabContext.pretrainingSetup()
         findings.remarks =
             [
                 "The best on average over the seeds: \(best.job.label). Most pairs recognized: "
