@@ -23,6 +23,10 @@ struct Losses: Experiment {
         Criterion("mining", "semi-hard margin minus plain margin", .above(0)),
     ]
 
+    /// Deeper than usual: features of 8 layers are good untrained and soon as good as they get, whatever
+    /// teaches them.
+    private let layers = 14
+
     func run(_ lab: LabContext) throws -> Findings {
         var findings = Findings()
         // Every loss gets two settings and counts with the better one. Top-1 of the paper, ImageNet.
@@ -42,7 +46,7 @@ struct Losses: Experiment {
                 [("0.4", .semiHard(margin: 0.4)), ("0.8", .semiHard(margin: 0.8))], "57.5"
             ),
         ]
-        let usual = try lab.pretraining()
+        let usual = try lab.pretraining(layers: layers)
         let jobs = families.flatMap { family in
             family.losses.map { setting, loss in
                 var recipe = usual
@@ -73,7 +77,7 @@ struct Losses: Experiment {
                 ]
             })
         findings.setup =
-            LabContext.pretrainingSetup() + [
+            LabContext.pretrainingSetup(layers: layers) + [
                 "Every loss is tried with two temperatures or margins (the number behind its name), "
                     + "and counts with the one that is better on average over the seeds."
             ]

@@ -36,9 +36,13 @@ struct Temperatures: Experiment {
         (1, true, "58.0"), (10, false, "57.2"), (100, false, "57.0"),
     ]
 
+    /// Deeper than usual: features of 8 layers are good untrained and soon as good as they get, whatever
+    /// teaches them.
+    private let layers = 14
+
     func run(_ lab: LabContext) throws -> Findings {
         var findings = Findings()
-        let usual = try lab.pretraining()
+        let usual = try lab.pretraining(layers: layers)
         let jobs = settings.map { temperature, normalizes, _ in
             var recipe = usual
             recipe.loss = .ntXent(temperature: temperature)
@@ -87,7 +91,7 @@ struct Temperatures: Experiment {
                     TrainedJob.percent(job.contrastive), TrainedJob.percent(job.probe), setting.2,
                 ]
             })
-        findings.setup = LabContext.pretrainingSetup()
+        findings.setup = LabContext.pretrainingSetup(layers: layers)
         findings.remarks =
             [
                 "The best on average over the seeds: \(best.job.label). Most pairs recognized: "
