@@ -9,16 +9,21 @@ final class OneByOneStep: Step {
     let implementation: String? = ConvolutionAlgorithm.oneByOne.rawValue
     private var geometry: apus_one_by_one
     private let pass: ConvolutionProblem.Pass
+    /// Whether images are in brain floats.
+    private let isShort: Bool
     private let operands: ConvolutionStep.Operands
     private let weights: Shape
     private let team: Team
     private var scratch: UnsafeMutablePointer<Float>?
 
     /// Whether the kernels can do it here. In use after training weights would have to be kept and
-    /// results be added and rectified, which the library does well.
+    /// results be added and rectified, which the library does well. Of brain floats it does all but weight
+    /// gradients near the peak.
     static func supports(_ problem: ConvolutionProblem) -> Bool {
         let window = problem.window
-        return Machine.hasAVX512 && !problem.inference && problem.type == .float32
+        return Machine.hasAVX512 && !problem.inference
+            && (problem.type == .float32
+                || problem.pass == .weightGradient && Machine.hasBFloat16)
             && problem.inputLayout == .blocked(16) && problem.outputLayout == .blocked(16)
             && window.kernel == Size(1) && window.stride == Size(1)
             && window.padding == Edges(0) && problem.groups == 1
@@ -36,6 +41,7 @@ final class OneByOneStep: Step {
             batch: source[0], sources: source[1], targets: target[1],
             pixels: source[2] * source[3], transposes: turns)
         pass = problem.pass
+        isShort = problem.type == .bfloat16
         weights = problem.weights
         self.operands = operands
         self.team = team
@@ -49,10 +55,28 @@ final class OneByOneStep: Step {
     /// Whether the kernels' weight gradient is the stored one: whole blocks of rows.
     private var isExact: Bool { weights[1] == row && weights[0] % 4 == 0 }
 
+    /// Floats of the kernels' weight gradient where it is not the stored one.
+    private var sumCount: Int { isExact ? 0 : weights[0].roundedUp(to: 4) * row }
+
+    /// Whether members sum for some of the sources, or else of the targets: of the wider image, which is
+    /// then read once. Four blocks of sources share what is read of a target.
+    private var splitsSources: Bool {
+        geometry.sources > geometry.targets && sourceBlocks >= 4 * team.threads
+    }
+
+    /// Floats for the pairs of pixels of one member.
+    private var pairCount: Int {
+        guard isShort else { return 0 }
+        func most(_ blocks: Int) -> Int { (blocks + team.threads - 1) / team.threads }
+        return apus_one_by_one_pair_scratch(
+            &geometry, splitsSources ? most(sourceBlocks) : sourceBlocks,
+            splitsSources ? targetBlocks : most(targetBlocks))
+    }
+
     var scratchBytes: Int {
         let count =
             switch pass {
-            case .weightGradient: isExact ? 0 : weights[0].roundedUp(to: 4) * row
+            case .weightGradient: sumCount + pairCount * team.threads
             case .forward, .inputGradient: apus_one_by_one_weight_count(&geometry)
             }
         return count * MemoryLayout<Float>.stride
@@ -67,7 +91,7 @@ final class OneByOneStep: Step {
         switch pass {
         case .forward: multiply(operands.input, operands.output, scratch)
         case .inputGradient: multiply(operands.output, operands.input, scratch)
-        case .weightGradient: correlate(isExact ? operands.weights : scratch)
+        case .weightGradient: correlate(scratch)
         }
     }
 
@@ -86,21 +110,27 @@ final class OneByOneStep: Step {
         }
     }
 
-    /// Every member sums over all pixels, for some of the channels of the wider image: that one is
-    /// then read once.
-    private func correlate(_ sums: UnsafeMutablePointer<Float>) {
-        let x = operands.input.assumingMemoryBound(to: Float.self)
-        let dy = operands.output.assumingMemoryBound(to: Float.self)
-        // Four blocks of sources share what is read of a target.
-        if geometry.sources > geometry.targets && sourceBlocks >= 4 * team.threads {
-            team.split(sourceBlocks) { begin, end in
+    /// Every member sums over all pixels.
+    private func correlate(_ scratch: UnsafeMutablePointer<Float>) {
+        let sums = isExact ? operands.weights : scratch
+        let own = scratch + sumCount
+        let (count, each, splitsSources) = (
+            splitsSources ? sourceBlocks : targetBlocks, pairCount, splitsSources
+        )
+        team.run { member in
+            let share = count * member / team.threads..<count * (member + 1) / team.threads
+            if share.isEmpty { return }
+            let sources = splitsSources ? share : 0..<sourceBlocks
+            let targets = splitsSources ? 0..<targetBlocks : share
+            if isShort {
+                apus_one_by_one_correlate_pairs(
+                    &geometry, operands.input, operands.output, sums, row, own + member * each,
+                    sources.lowerBound, sources.upperBound, targets.lowerBound, targets.upperBound)
+            } else {
                 apus_one_by_one_correlate(
-                    &geometry, x, dy, sums, row, begin, end, 0, targetBlocks)
-            }
-        } else {
-            team.split(targetBlocks) { begin, end in
-                apus_one_by_one_correlate(
-                    &geometry, x, dy, sums, row, 0, sourceBlocks, begin, end)
+                    &geometry, operands.input.assumingMemoryBound(to: Float.self),
+                    operands.output.assumingMemoryBound(to: Float.self), sums, row,
+                    sources.lowerBound, sources.upperBound, targets.lowerBound, targets.upperBound)
             }
         }
         if isExact { return }

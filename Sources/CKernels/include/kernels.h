@@ -209,7 +209,7 @@ long apus_winograd_pair_scratch(const apus_winograd *w);
 void apus_winograd_by_pairs(const apus_winograd *w, const float *v, const float *weights, const float *u, const float *bias, void *y, float *scratch, long begin, long end);
 void apus_winograd_weight_gradient_by_pairs(const apus_winograd *w, const float *v, const void *dy, float *weights, float *scratch, long begin, long end);
 
-// ---- 1x1 convolution: stride 1, images of floats in blocks of 16, for machines with AVX-512 ----
+// ---- 1x1 convolution: stride 1, images in blocks of 16, for machines with AVX-512 ----
 
 /// One convolution, or with `transposes` the input gradient of one, as a convolution.
 typedef struct {
@@ -232,6 +232,12 @@ void apus_one_by_one_multiply(const apus_one_by_one *o, const float *x, const fl
 void apus_one_by_one_correlate(
     const apus_one_by_one *o, const float *x, const float *dy, float *s, long row,
     long firstSource, long lastSource, long firstTarget, long lastTarget);
+/// The same of images in brain floats, for machines with AVX512-BF16.
+void apus_one_by_one_correlate_pairs(
+    const apus_one_by_one *o, const void *x, const void *dy, float *s, long row, float *scratch,
+    long firstSource, long lastSource, long firstTarget, long lastTarget);
+/// Floats of the scratch for so many blocks of sources and of targets.
+long apus_one_by_one_pair_scratch(const apus_one_by_one *o, long sourceBlocks, long targetBlocks);
 
 // ---- Kernels on flat arrays ----
 void apus_add(apus_type t, const void *a, const void *b, void *y, long begin, long end);

@@ -8,6 +8,7 @@
 #define APUS_ONEBYONE_H
 
 #include "kernels.h"
+#include "../elements.h"
 #include "../wide.h"
 
 /// Pixels of an image that are worked on together; what all channels hold of them stays in the caches.
