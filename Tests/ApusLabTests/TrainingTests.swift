@@ -85,9 +85,9 @@ struct TrainingTests {
     func plan() {
         let plan = LabContext.plan(
             jobs(), ["one": 0.1, "two": 0.3], seeds: 3, seconds: 601, points: 10)
-        // 70 % of 601 seconds over three times 0.4.
-        #expect(plan.steps == 350)
-        #expect(plan.testImages == 224 && plan.lastTestImages == 1680)
+        // 85 % of 601 seconds over three times 0.4.
+        #expect(plan.steps == 425)
+        #expect(plan.testImages == 136 && plan.lastTestImages == 2040)
         let least = LabContext.plan(jobs(), ["one": 1, "two": 1], seeds: 3, seconds: 1, points: 10)
         #expect(least.steps == 2 && least.points == 2)
     }
