@@ -11,6 +11,9 @@
 #include "../elements.h"
 #include "../wide.h"
 
+/// In memory at any address that suits a float.
+typedef float Unaligned __attribute__((vector_size(64), aligned(4)));
+
 /// Pixels of an image that are worked on together; what all channels hold of them stays in the caches.
 typedef struct { long image, pixel, count; } Chunk;
 

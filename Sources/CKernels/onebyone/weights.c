@@ -1,9 +1,6 @@
 // Weight gradients.
 #include "onebyone.h"
 
-/// In memory at any address that suits a float.
-typedef float Unaligned __attribute__((vector_size(64), aligned(4)));
-
 /// s[output][input block] (+)= sum over pixels of x[input block][pixel] * dy[output][pixel], of so many
 /// outputs and blocks that the sums fit into the registers. Meanwhile as many cache lines at `next`
 /// are fetched as there are pixels.

