@@ -28,15 +28,20 @@ public struct BarChart: Hashable, Codable, Sendable {
     public var groups: [String]
     public var series: [Series]
     public var summary: String
+    /// Whether dots stand for the bars: amounts that differ little need an axis that does not begin at
+    /// zero, which lengths would lie on.
+    public var showsDots: Bool?
 
     public init(
-        _ title: String, y: Axis, groups: [String], series: [Series], summary: String = ""
+        _ title: String, y: Axis, groups: [String], series: [Series], summary: String = "",
+        showsDots: Bool = false
     ) {
         self.title = title
         self.y = y
         self.groups = groups
         self.series = series
         self.summary = summary
+        self.showsDots = showsDots ? true : nil
     }
 
     private var description: String {
@@ -72,7 +77,8 @@ public struct BarChart: Hashable, Codable, Sendable {
             $0.bars.flatMap { [$0.value, y.clamped($0.low), y.clamped($0.high)] }
         }.compactMap(\.self)
         var axis = y
-        axis.includesZero = true
+        let isDotted = showsDots ?? false
+        axis.includesZero = axis.includesZero || !isDotted
         // Long names of many groups stand at a slant.
         let slot = (width - 64 - 18) / Double(max(groups.count, 1))
         let slants = groups.contains { Drawing.width($0) > slot }
@@ -83,7 +89,7 @@ public struct BarChart: Hashable, Codable, Sendable {
             top: legend.height + 12, width: width - 64 - 18,
             height: height - 16 - foot - legend.height)
         var parts = plot.vertical(y.label) + legend.parts
-        let base = plot.y.isLogarithmic ? plot.y.low : 0
+        let base = plot.y.isLogarithmic || isDotted ? plot.y.low : 0
         let bar = slot * 0.8 / Double(max(series.count, 1))
         for (index, group) in groups.enumerated() {
             let left = plot.left + slot * (Double(index) + 0.1)
@@ -92,15 +98,19 @@ public struct BarChart: Hashable, Codable, Sendable {
                 guard AxisScale.isShown(value.value, y) else { continue }
                 let ends = [plot.top(value.value), plot.top(base)].sorted()
                 let x = left + bar * Double(place)
-                parts.append(
-                    .element(
-                        "rect",
-                        [
-                            "x": Drawing.text(x + 1), "y": Drawing.text(ends[0]),
-                            "width": Drawing.text(max(bar - 2, 1)),
-                            "height": Drawing.text(max(ends[1] - ends[0], 0.5)),
-                            "class": "f\(place % 8)",
-                        ]))
+                let shape: KeyValuePairs =
+                    isDotted
+                    ? [
+                        "cx": Drawing.text(x + bar / 2), "cy": Drawing.text(ends[0]), "r": "4.5",
+                        "class": "f\(place % 8)",
+                    ]
+                    : [
+                        "x": Drawing.text(x + 1), "y": Drawing.text(ends[0]),
+                        "width": Drawing.text(max(bar - 2, 1)),
+                        "height": Drawing.text(max(ends[1] - ends[0], 0.5)),
+                        "class": "f\(place % 8)",
+                    ]
+                parts.append(.element(isDotted ? "circle" : "rect", shape))
                 if let low = y.clamped(value.low), let high = y.clamped(value.high), high > low {
                     let middle = x + bar / 2
                     parts.append(

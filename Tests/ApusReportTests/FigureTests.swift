@@ -40,6 +40,11 @@ struct FigureTests {
                     columns: ("column", ["c", "d"]), values: [[1, nil], [.nan, 2]])),
             .images(ImageSheet("Pictures", [try .init(picture, "half & half")])),
             .networks(NetworkStrips("Networks", [network])),
+            .bars(
+                BarChart(
+                    "Dots", y: Axis("accuracy"), groups: ["a", "b"],
+                    series: [.init("one", [.init(88, low: 87.5, high: 88.5), .init(89)])],
+                    showsDots: true)),
         ]
         for figure in figures {
             let text = figure.markup.rendered
@@ -58,6 +63,9 @@ struct FigureTests {
             lines.contains("<table>") && lines.contains("-20 to 120"), "the table hides nothing")
         #expect(figures[4].markup.rendered.contains("alt=\"half &amp; half\""))
         #expect(figures[5].markup.rendered.contains("1 shortcuts"))
+        let (bars, dots) = (figures[2].markup.rendered, figures[6].markup.rendered)
+        #expect(!bars.contains("<circle") && bars.contains(">0</text>"))
+        #expect(dots.contains("<circle") && !dots.contains(">0</text>"), "no axis from zero")
     }
 
     @Test("Nothing to show is no reason to fail")

@@ -88,7 +88,8 @@ struct BatchAndEpochs: Experiment {
                             "SimCLR",
                             batches.indices.map { .init(simclr($0, 0).probe / .exact(0.01)) }),
                         BarChart.Series("BYOL", byol.map { .init($0.probe / .exact(0.01)) }),
-                    ])), all.curves(),
+                    ],
+                    showsDots: true)), all.curves(),
         ]
         // ResNet-50 on ImageNet: SimCLR after 100, 200 and 800 epochs; SimCLR and BYOL after 300.
         let published = [

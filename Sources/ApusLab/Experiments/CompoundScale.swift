@@ -82,7 +82,8 @@ struct CompoundScale: Experiment {
                             ([accuracies[0]] + accuracies[first..<first + 4]).map {
                                 .init($0 / .exact(0.01))
                             })
-                    })))
+                    },
+                    showsDots: true)))
         findings.figures.append(
             .lines(
                 LineChart(
@@ -97,7 +98,8 @@ struct CompoundScale: Experiment {
                     "The search: short trainings at twice the base's multiply-adds",
                     y: .percent("accuracy"),
                     groups: searched.map { Self.words($0.scaling) },
-                    series: [.init("accuracy", searched.map { .init(100 * $0.score) })])))
+                    series: [.init("accuracy", searched.map { .init(100 * $0.score) })],
+                    showsDots: true)))
         findings.figures.append(
             .networks(NetworkStrips("At equal multiply-adds", networks.prefix(5).map(\.1))))
         // Table 7: B0 scaled to 1.8 G multiply-adds; top-1 accuracy on ImageNet.
