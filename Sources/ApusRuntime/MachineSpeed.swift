@@ -21,12 +21,13 @@ public struct MachineSpeed: Hashable, Codable, Sendable {
             features.contains("avx512f")
             ? apus_peak_avx512
             : features.isSuperset(of: ["avx2", "fma"]) ? apus_peak_avx2 : apus_peak_portable
+        let halves = features.contains("amx_bf16") ? apus_peak_tiles : apus_peak_bf16
         self.threads = team.threads
         (float32GFLOPS, bfloat16GFLOPS, bandwidthGBs) = EngineThread.shared.perform {
             team.configure()
             return (
                 Self.peak(kind, team),
-                features.contains("avx512_bf16") ? Self.peak(apus_peak_bf16, team) : nil,
+                features.contains("avx512_bf16") ? Self.peak(halves, team) : nil,
                 Self.bandwidth(team)
             )
         }

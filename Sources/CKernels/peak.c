@@ -7,6 +7,10 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 // Keeps the compiler from knowing a constant's value.
 static inline float opaque(float x) {
@@ -68,6 +72,47 @@ static float dotWide(long rounds) {
     _mm512_storeu_ps(lanes, total);
     return lanes[0] + lanes[15];
 }
+
+/// Linux wants to be asked before a process keeps tiles, whose registers are 8 KiB a thread.
+static bool mayUseTiles(void) {
+#if defined(__linux__)
+    enum { requestPermission = 0x1023, tileData = 18 };
+    return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+#else
+    return false;
+#endif
+}
+
+// Four sums of 16x16 numbers hide the latency; two tiles of either operand are what is left.
+enum { tileSums = 4 };
+
+__attribute__((target("amx-tile,amx-bf16")))
+static float dotTiles(long rounds) {
+    struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape = {
+        .palette = 1 };
+    for (int k = 0; k < 8; k++) { shape.bytes[k] = 64; shape.rows[k] = 16; }
+    _tile_loadconfig(&shape);
+    // 0.5 and -0.25 as brain floats, in turn.
+    uint16_t operand[512];
+    float sum[256];
+    const uint32_t one = opaque(1) == 1 ? 0xBE803F00 : 0;
+    for (int i = 0; i < 512; i++) operand[i] = (uint16_t)(i % 2 ? one >> 16 : one);
+    for (int i = 0; i < 256; i++) sum[i] = opaque((float)i);
+    _tile_loadd(0, sum, 64); _tile_loadd(1, sum, 64); _tile_loadd(2, sum, 64);
+    _tile_loadd(3, sum, 64); _tile_loadd(4, operand, 64); _tile_loadd(5, operand, 64);
+    _tile_loadd(6, operand, 64); _tile_loadd(7, operand, 64);
+    for (long i = 0; i < rounds; i++) {
+        _tile_dpbf16ps(0, 4, 6); _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6); _tile_dpbf16ps(3, 5, 7);
+    }
+    float total = 0;
+    _tile_stored(0, sum, 64); total += sum[0];
+    _tile_stored(1, sum, 64); total += sum[1];
+    _tile_stored(2, sum, 64); total += sum[2];
+    _tile_stored(3, sum, 64); total += sum[3];
+    _tile_release();
+    return total;
+}
 #endif
 
 // For machines without either: vectors of four, which every 64-bit CPU has.
@@ -94,6 +139,12 @@ double apus_peak(apus_peak_kind kind, long rounds, float *result) {
 #if defined(__x86_64__)
     case apus_peak_avx512: *result = fmaWide(rounds); return 2.0 * 16 * wideSums * rounds;
     case apus_peak_avx2: *result = fmaNarrow(rounds); return 2.0 * 8 * narrowSums * rounds;
+    case apus_peak_tiles:
+        if (mayUseTiles()) {
+            *result = dotTiles(rounds);
+            return 2.0 * 16 * 16 * 32 * tileSums * rounds;
+        }
+        // What else such a CPU has.
     case apus_peak_bf16: *result = dotWide(rounds); return 2.0 * 32 * wideSums * rounds;
 #endif
     default: *result = fmaQuads(rounds); return 2.0 * 4 * narrowSums * rounds;

@@ -290,7 +290,9 @@ void apus_tile_label_sums(const float *x, long rows, long columns, const int32_t
 void apus_tile_subtract_labels(float *x, long rows, long columns, const int32_t *rowLabels, const int32_t *columnLabels, const float *rowShares, const float *columnShares, float factor);
 
 // ---- What the machine can do ----
-typedef enum { apus_peak_portable, apus_peak_avx2, apus_peak_avx512, apus_peak_bf16 } apus_peak_kind;
+typedef enum {
+    apus_peak_portable, apus_peak_avx2, apus_peak_avx512, apus_peak_bf16, apus_peak_tiles
+} apus_peak_kind;
 
 /// Multiplies and adds in registers, `rounds` times over all of them, and returns how many operations
 /// that was. The caller checks that the CPU has the instructions.
