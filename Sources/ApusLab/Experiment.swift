@@ -1,3 +1,4 @@
+import ApusGraph
 import ApusReport
 
 /// A claim of a paper and the way it is tried. One file in `Experiments/` is one experiment, and
@@ -32,6 +33,14 @@ public struct Findings: Hashable, Codable, Sendable {
     public var comparison = DataTable([])
 
     public init() {}
+
+    /// Draws what was trained, unless a figure does.
+    mutating func draw(_ networks: [Network]) {
+        let isDrawn = figures.contains { if case .networks = $0 { true } else { false } }
+        if isDrawn || networks.isEmpty { return }
+        let title = networks.count == 1 ? "The network" : "The networks"
+        figures.append(.networks(NetworkStrips(title, networks)))
+    }
 }
 
 /// Why an experiment cannot start or go on: one clear line with the remedy.

@@ -47,6 +47,31 @@ struct Chain: Hashable {
     }
 }
 
+extension Chain {
+    /// How a gradient grows beside theory (He and others 2015, section 2.2): each layer multiplies its
+    /// variance by half of what a channel's weights are many, times their variance.
+    static func besideTheory(_ measured: [String: Estimate]) -> DataTable {
+        let weights = 16.0 * 9
+        let kinds = [
+            ("0.01", "small", 0.01), ("0.3", "large", 0.3),
+            ("He's", "he", (2 / weights).squareRoot()),
+        ]
+        return DataTable(
+            [
+                "deviation of the weights, rectifiers", "powers of ten from 8 to 44 layers here",
+                "95 % interval", "in He's theory",
+            ],
+            kinds.map { name, key, deviation in
+                let estimate = measured[key] ?? Estimate([])
+                let theory = (44 - 8) / 2 * log10(weights * deviation * deviation / 2)
+                return [
+                    name, NumberText.short(estimate.mean), LabPage.interval(estimate),
+                    abs(theory) < 1e-9 ? "0" : NumberText.short(theory),
+                ]
+            })
+    }
+}
+
 extension ParameterStore {
     /// The Euclidean norm of the gradient of every convolution, in order of the layers.
     func convolutionGradientNorms() -> [Double] {

@@ -32,7 +32,8 @@ public enum Lab {
             report: report)
         let clock = ContinuousClock()
         let start = clock.now
-        let findings = try experiment.run(context)
+        var findings = try experiment.run(context)
+        findings.draw(context.networks)
         var result = LabResult(
             experiment, findings, options, minutes: minutes, plans: context.plans)
         // A rerun that looked everything up says how long the work took when it was done.

@@ -37,6 +37,8 @@ public final class LabContext {
     private var opened: LabData?
     /// How every set of training runs was planned, in words.
     private(set) var plans: [String] = []
+    /// What was trained, each network once.
+    private(set) var networks: [Network] = []
 
     package init(
         _ options: LabOptions, minutes: Double, folder: LabFolder, data: LabData? = nil,
@@ -81,4 +83,8 @@ public final class LabContext {
     }
 
     func note(plan: String) { plans.append(plan) }
+
+    func note(networks more: [Network]) {
+        for network in more where !networks.contains(network) { networks.append(network) }
+    }
 }

@@ -105,6 +105,7 @@ extension LabContext {
             plan.choices = choices
             return plan
         }
+        note(networks: jobs.map(\.recipe.encoder))
         note(
             plan: "\(jobs.map(\.label).joined(separator: ", ")): \(plan.images) images seen (times "
                 + "the length of the job), \(seeds.count) seeds; probes fitted to "

@@ -38,6 +38,7 @@ extension LabContext {
     ) throws -> [TrainedJob] {
         let data = try data ?? self.data()
         let (plan, first) = try plan(jobs, data, share: share, points: points)
+        note(networks: jobs.map(\.network))
         note(
             plan: "\(jobs.map(\.label).joined(separator: ", ")): \(plan.steps) steps each, "
                 + "\(seeds.count) seeds; test error on \(plan.testImages) images along the way and on "

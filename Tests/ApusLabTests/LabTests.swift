@@ -58,6 +58,7 @@ struct LabTests {
             #expect(page.contains(words.replacing("\"", with: "&quot;")), "\(words)")
         }
         for criterion in experiment.criteria { #expect(page.contains(criterion.quantity)) }
+        #expect(page.contains("multiply-adds an image"), "the networks are drawn")
         let document = try PageOutline(page)
         #expect(document.drawings > 0 && document.drawings == document.titles)
         #expect(document.drawings == document.descriptions)

@@ -114,12 +114,20 @@ struct FewLabels: Experiment {
                             })
                     })), pretrained.curves(),
         ]
+        // ResNet-50 on ImageNet.
+        let published = [
+            "top-5 48.4, 75.5", "top-5 80.4, 87.8", "top-1 up to 2 better for wider networks",
+        ]
         findings.comparison = DataTable(
-            ["labels", "images with labels", "from scratch, %", "fine-tuned, %"],
+            [
+                "labels", "images with labels", "from scratch, %", "fine-tuned, %",
+                "paper, ImageNet: from scratch, fine-tuned, %",
+            ],
             percents.indices.map { index in
                 [
                     "\(NumberText.short(percents[index])) %", "\(parts[index].train.count)",
                     TrainedJob.percent(supervised[index]), TrainedJob.percent(tuned[index]),
+                    published[index],
                 ]
             })
         findings.setup =

@@ -137,6 +137,7 @@ struct Gradients: Experiment {
                                 [result.extras["step \(steps[index])"] ?? []], color)
                         })
                 }))
+        findings.comparison = Chain.besideTheory(findings.measured)
         findings.setup = [
             "Chains of 3x3 convolutions with 16 channels on images of half size; first gradients are of "
                 + "64 images. A gradient of zero counts as 1e-40.",
