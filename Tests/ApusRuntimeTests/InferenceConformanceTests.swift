@@ -10,9 +10,15 @@ import Testing
     struct Case: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let network: Network
+        /// How many of its convolutions our direct sums can do.
+        let direct: Int?
 
-        init(_ name: String, input: Shape, @LayerBuilder _ layers: () -> [Layer]) {
+        init(
+            _ name: String, input: Shape, direct: Int? = nil,
+            @LayerBuilder _ layers: () -> [Layer]
+        ) {
             testDescription = name
+            self.direct = direct
             network = Network(name, input: input, layers)
         }
     }
@@ -77,6 +83,32 @@ import Testing
             }
             Convolution("c", 10, kernel: 1, stride: 2, bias: true)
         },
+        Case("every ending of a direct sum", input: [20, 9, 13], direct: 4) {
+            Residual("") {
+                Convolution("a", 40, kernel: 1)
+                BatchNorm("b")
+                Activation(.silu)
+                Convolution("c", 72, kernel: 1)
+                BatchNorm("d")
+                Activation(.relu6)
+                Convolution("e", 20, kernel: 1)
+                BatchNorm("f")
+            }
+            Activation(.relu)
+            Convolution("g", 33, kernel: 1)
+        },
+        Case("direct sums over windows", input: [35, 15, 11], direct: 4) {
+            Convolution("a", 40, kernel: 5, stride: 2)
+            BatchNorm("b")
+            Convolution("c", 24, kernel: 3)
+            BatchNorm("d")
+            Convolution("e", 50, kernel: 3, dilation: 2)
+            Convolution("f", 16, kernel: 1, stride: 2)
+            BatchNorm("g")
+        },
+        Case("direct sums over many pixels", input: [17, 31, 19], direct: 1) {
+            Convolution("a", 50, kernel: 1, bias: true)
+        },
         Case("a bias keeps its own addition", input: [16, 8, 8]) {
             Convolution("a", 16, kernel: 3, bias: true)
             BatchNorm("b")
@@ -121,10 +153,18 @@ import Testing
             configuration.precision = precision
             let problems = try Session(graph, parameters: store, configuration: configuration)
                 .choices
-            for algorithm in ["direct", "apus-winograd-tiles", "apus-winograd-channels"] {
+            for algorithm in [
+                "direct", "apus-winograd-tiles", "apus-winograd-channels", "apus-direct",
+            ] {
                 // Where it is not offered, the direct algorithm steps in.
                 configuration.choices = problems.mapValues { _ in algorithm }
                 let session = try Session(graph, parameters: store, configuration: configuration)
+                if let direct = example.direct, algorithm == "apus-direct", precision == .fp32,
+                    Machine.hasAVX512
+                {
+                    let count = session.implementations.count { $0.kernel == algorithm }
+                    #expect(count == direct)
+                }
                 // Twice, the first time of another image: weights that depend on it must not stay.
                 for image in [images.elements.reversed(), images.elements] {
                     session.setInput("images", image)

@@ -8,13 +8,14 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     case winogradTiles = "apus-winograd-tiles"
     case winogradChannels = "apus-winograd-channels"
     case oneByOne = "apus-1x1"
+    case ownDirect = "apus-direct"
 
     /// The library's name; nil for what is our own.
     var kind: dnnl_alg_kind_t? {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
-        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne: nil
+        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne, .ownDirect: nil
         }
     }
 
@@ -25,12 +26,14 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
         if OneByOneStep.supports(problem) { return [.direct, .oneByOne] }
         let window = problem.window
+        let direct: [ConvolutionAlgorithm] =
+            DirectStep.supports(problem) ? [.direct, .ownDirect] : [.direct]
         let fits =
             window.kernel == Size(3) && window.dilation == Size(1) && problem.groups == 1
-        guard fits else { return [.direct] }
+        guard fits else { return direct }
         // The library has Winograd's algorithm for 32-bit floats and a stride of one only.
-        let library: [ConvolutionAlgorithm] =
-            problem.type == .float32 && window.stride == Size(1) ? [.direct, .winograd] : [.direct]
+        let library =
+            problem.type == .float32 && window.stride == Size(1) ? direct + [.winograd] : direct
         guard WinogradStep.supports(problem) else { return library }
         // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
         // at once; sharing out tiles keeps a weight gradient of every thread.

@@ -28,8 +28,11 @@ struct ConvolutionProblem: Hashable {
     var multiplyAdds: Int { output.count * weights.count / weights[0] }
 
     /// Winograd's transforms round worse than a direct sum, so they have no say where a problem takes
-    /// a fraction of a millisecond anyway.
-    var isWorthTiming: Bool { multiplyAdds >= 1 << 25 }
+    /// a fraction of a millisecond anyway. Other sums are as exact whoever makes them.
+    var isWorthTiming: Bool {
+        let isInexact = window.kernel == Size(3) && groups == 1
+        return multiplyAdds >= 1 << (inference && !isInexact ? 20 : 25)
+    }
 
     /// Names the problem in the tuner's cache.
     var key: String {

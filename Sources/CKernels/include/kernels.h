@@ -239,6 +239,35 @@ void apus_one_by_one_correlate_pairs(
 /// Floats of the scratch for so many blocks of sources and of targets.
 long apus_one_by_one_pair_scratch(const apus_one_by_one *o, long sourceBlocks, long targetBlocks);
 
+// ---- Convolution in use: images in blocks of 16, square kernels, for machines with AVX-512 ----
+
+typedef struct {
+    long batch;
+    long inputChannels, inputHeight, inputWidth;
+    long outputChannels, outputHeight, outputWidth;
+    long kernel, stride, dilation, padTop, padLeft;
+    /// Whether the result is added to what y holds; afterwards y = activation(y), of which the kernels
+    /// know relu, relu6 and silu.
+    bool adds;
+    apus_function activation;
+} apus_direct;
+
+/// Floats of the weights as the kernels read them.
+long apus_direct_weight_count(const apus_direct *d);
+/// Pairs of blocks of output channels.
+long apus_direct_pairs(const apus_direct *d);
+/// Weights (OIHW) as the kernels read them, for pairs begin..<end.
+void apus_direct_weights(const apus_direct *d, const float *weights, float *u, long begin, long end);
+/// Floats of the arranged input; 0 where it is read as it is.
+long apus_direct_input_count(const apus_direct *d);
+/// v = the arranged input of planes begin..<end, of which every channel block of an image is one.
+void apus_direct_input(const apus_direct *d, const float *x, float *v, long begin, long end);
+/// Parts of the result.
+long apus_direct_units(const apus_direct *d);
+/// y = v * weights + bias (in whole blocks, may be null) for units begin..<end; v is x where it needs no
+/// arrangement.
+void apus_direct_multiply(const apus_direct *d, const float *v, const float *u, const float *bias, float *y, long begin, long end);
+
 // ---- Kernels on flat arrays ----
 void apus_add(apus_type t, const void *a, const void *b, void *y, long begin, long end);
 void apus_multiply(apus_type t, const void *x, float factor, void *y, long begin, long end);

@@ -1,30 +1,6 @@
 // Forward passes and input gradients.
 #include "onebyone.h"
-
-/// y[pixel][block] = sum over channels of x[channel][pixel] * u[channel][block], of so many pixels and
-/// blocks that the sums fit into the registers. Meanwhile `lines` cache lines at `next` are fetched.
-WIDE_INLINE void multiply(
-    const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,
-    const char *next, long lines, const int pixels, const int blocks) {
-    V sum[24];
-    UNROLL for (int i = 0; i < pixels * blocks; i++) sum[i] = (V){0};
-    for (; blocksIn > 0; blocksIn--, x += xBlock, lines -= 16) {
-        // What was fetched is fetched again at no cost.
-        const long step = lines > 0 ? 64 : 0;
-        for (long lane = 0; lane < 16; lane++, u += 16 * blocks, next += step) {
-            __builtin_prefetch(next, 0, 2);
-            V v[2];
-            UNROLL for (int j = 0; j < blocks; j++) v[j] = *(const V *)(u + 16 * j);
-            UNROLL for (int i = 0; i < pixels; i++) {
-                const float a = x[i * 16 + lane];
-                UNROLL for (int j = 0; j < blocks; j++) sum[i * blocks + j] += a * v[j];
-            }
-        }
-    }
-    UNROLL for (int i = 0; i < pixels; i++)
-        UNROLL for (int j = 0; j < blocks; j++)
-            *(V *)(y + j * yBlock + i * 16) = sum[i * blocks + j];
-}
+#include "product.h"
 
 typedef void Multiply(
     const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,
@@ -34,12 +10,12 @@ typedef void Multiply(
     static WIDE void pair_##PIXELS(                                                             \
         const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,      \
         const char *next, long lines) {                                                         \
-        multiply(x, xBlock, u, y, yBlock, blocksIn, next, lines, PIXELS, 2);                    \
+        multiply(x, xBlock, 0, 1, u, 0, false, y, yBlock, blocksIn, next, lines, PIXELS, 2);    \
     }                                                                                           \
     static WIDE void single_##PIXELS(                                                           \
         const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,      \
         const char *next, long lines) {                                                         \
-        multiply(x, xBlock, u, y, yBlock, blocksIn, next, lines, PIXELS, 1);                    \
+        multiply(x, xBlock, 0, 1, u, 0, false, y, yBlock, blocksIn, next, lines, PIXELS, 1);    \
     }
 MULTIPLY(1) MULTIPLY(2) MULTIPLY(3) MULTIPLY(4) MULTIPLY(5) MULTIPLY(6)
 MULTIPLY(7) MULTIPLY(8) MULTIPLY(9) MULTIPLY(10) MULTIPLY(11) MULTIPLY(12)
@@ -49,7 +25,6 @@ static Multiply *const pairs[] = { pair_1, pair_2, pair_3, pair_4, pair_5, pair_
                                    pair_9, pair_10, pair_11, pair_12 };
 static Multiply *const singles[] = { single_1, single_2, single_3, single_4, single_5, single_6,
                                      single_7, single_8, single_9, single_10, single_11, single_12 };
-enum { MOST_PIXELS = 12 };
 
 long apus_one_by_one_chunks(const apus_one_by_one *o) { return o->batch * chunks_per_image(o, IMAGE_CHUNK); }
 
