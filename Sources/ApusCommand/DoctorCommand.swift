@@ -95,6 +95,7 @@ private struct DoctorReport: Encodable {
             bfloat16_gflops.map { String(format: "%.0f GFLOP/s", $0) } ?? "not measured",
             ok: bfloat16_gflops != nil,
             remedy: bfloat16_gflops == nil ? "the CPU has no avx512_bf16" : nil)
+        note("auto precision", Machine.prefersBFloat16 ? "bf16" : "fp32")
         note("memory", String(format: "%.1f GB/s read and written", bandwidth_gb_per_s))
         let image = Image(
             width: 16, height: 16, channels: 3, pixels: .init(repeating: 90, count: 768))

@@ -9,7 +9,7 @@ enum PrecisionName: String, ExpressibleByArgument, CaseIterable {
         switch self {
         case .fp32: .fp32
         case .bf16: .bf16
-        case .auto: Machine.hasBFloat16 ? .bf16 : .fp32
+        case .auto: Machine.prefersBFloat16 ? .bf16 : .fp32
         }
     }
 }

@@ -15,7 +15,7 @@ public enum Machine {
     public static var hasAVX2: Bool { instructionSets & 0x4 != 0 }
     public static var hasAVX512: Bool { instructionSets & 0x20 != 0 }
 
-    /// Whether products of brain floats have an instruction: only then are they faster.
+    /// Whether products of brain floats have an instruction.
     public static var hasBFloat16: Bool { hasAVX512 && features.contains("avx512_bf16") }
 
     /// Channels in a block of the layout the CPU's kernels want.

@@ -83,3 +83,22 @@ public struct MachineSpeed: Hashable, Codable, Sendable {
         return min(wanted, max(1 << 20, Machine.memoryBytes / 16)) / 4096 * 4096
     }
 }
+
+extension Machine {
+    /// Whether brain floats are multiplied faster than 32-bit floats by the instructions that convolutions of
+    /// blocked images use (AVX512-BF16): timed once, for some milliseconds. Some Intel CPUs do half as many
+    /// products of brain floats; their tiles, which are fast, read other layouts.
+    public static let prefersBFloat16: Bool = {
+        guard hasBFloat16 else { return false }
+        let clock = ContinuousClock()
+        var result: Float = 0
+        func rate(_ kind: apus_peak_kind) -> Double {
+            (0..<5).map { _ in
+                var operations = 0.0
+                let time = clock.measure { operations = apus_peak(kind, 1 << 14, &result) }
+                return operations / (time / .seconds(1))
+            }.max() ?? 0
+        }
+        return rate(apus_peak_bf16) > 1.2 * rate(apus_peak_avx512)
+    }()
+}
