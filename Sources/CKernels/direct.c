@@ -164,16 +164,18 @@ static void unit(
     float *y, long image, long chunk, long pair) {
     const long blocksIn = BLOCKS(d->inputChannels), blocksOut = BLOCKS(d->outputChannels);
     const long begin = pixels(d) * chunk / chunks(d), end = pixels(d) * (chunk + 1) / chunks(d);
-    const long count = end - begin, plane = pixels(d) * 16, groups = (count + MOST_PIXELS - 1) / MOST_PIXELS;
-    const long lane = taps(d) * 16, most = lane < DEPTH ? DEPTH / lane : 1;
+    const long count = end - begin, groups = (count + MOST_PIXELS - 1) / MOST_PIXELS;
+    const long plane = pixels(d) * 16;
+    // Channels times taps of an input block, and the blocks of a slice.
+    const long inputs = taps(d) * 16, most = inputs < DEPTH ? DEPTH / inputs : 1;
     const bool isPair = pair * 2 + 1 < blocksOut;
     const float *from = v + image * blocksIn * arranged(d) + begin * 16;
     float *to = y + ((image * blocksOut + pair * 2) * pixels(d) + begin) * 16;
-    u += pair * 2 * blocksIn * lane * 16;
+    u += pair * 2 * blocksIn * inputs * 16;
     if (bias) bias += pair * 32;
     for (long block = 0; block < blocksIn; block += most) {
         const long depth = blocksIn - block < most ? blocksIn - block : most;
-        const long slice = depth * lane * (isPair ? 32 : 16);
+        const long slice = depth * inputs * (isPair ? 32 : 16);
         // Lines of the next slice, which also follows at the end of a pair.
         const char *next = (const char *)(u + slice);
         long lines = slice / 16;
@@ -183,7 +185,7 @@ static void unit(
                 from + block * arranged(d) + first * 16, arranged(d), offsets, taps(d), u,
                 block == 0 ? bias : 0, block > 0 || d->adds, to + first * 16, plane, depth, next,
                 lines);
-            const long fetched = depth * lane < lines ? depth * lane : lines;
+            const long fetched = depth * inputs < lines ? depth * inputs : lines;
             next += fetched * 64;
             lines -= fetched;
         }
