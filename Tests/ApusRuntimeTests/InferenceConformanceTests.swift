@@ -179,6 +179,32 @@ import Testing
         }
     }
 
+    /// Threads share out pixels and channels, never a sum.
+    @Test(.enabled(if: Machine.hasAVX512)) func directSumsDoNotDependOnThreads() throws {
+        for example in Self.cases where example.direct != nil {
+            var network = example.network
+            network.layers += [Flatten().layer]
+            let graph = try network.graph(batch: 2, mode: .inference)
+            let store = ParameterStore(graph, seed: 3)
+            let images = (0..<2 * network.input.count).map {
+                RandomKey(seed: 7).uniform(in: -1...1, at: $0)
+            }
+            let results = try [1, 2, 7].map { threads in
+                var configuration = Session.Configuration()
+                configuration.tunes = false
+                configuration.threads = threads
+                let problems = try Session(graph, parameters: store, configuration: configuration)
+                    .choices
+                configuration.choices = problems.mapValues { _ in "apus-direct" }
+                let session = try Session(graph, parameters: store, configuration: configuration)
+                session.setInput("images", images)
+                session.run()
+                return session.output("logits").elements
+            }
+            #expect(results[1] == results[0] && results[2] == results[0], "\(example)")
+        }
+    }
+
     /// Folded weights are renewed when the parameters they were made of change.
     @Test func newParametersCount() throws {
         let network = Network("n", input: [8, 4, 4]) {
