@@ -89,7 +89,7 @@ struct Layers: Experiment {
             "A shift of the picture by one pixel changes the rectified edges by "
                 + "\(NumberText.short(100 * raw)) % and their 4x4 maxima by "
                 + "\(NumberText.short(100 * pooled)) %.")
-        try learnedFilters(lab, photo, &findings)
+        try learnedFilters(lab, pooled / max(raw, 1e-30), &findings)
         findings.setup = [
             lab.options.photo.map { "The picture is \($0)." }
                 ?? "The picture is Chelsea the cat, by Stéfan van der Walt (CC0); --photo FILE takes yours."
@@ -99,7 +99,7 @@ struct Layers: Experiment {
 
     /// Sixteen 7x7 filters before and after training on the data.
     private func learnedFilters(
-        _ lab: LabContext, _ photo: Tensor, _ findings: inout Findings
+        _ lab: LabContext, _ pooled: Double, _ findings: inout Findings
     ) throws {
         let data = try lab.data()
         let network = Network("small", input: data.input) {
@@ -115,18 +115,23 @@ struct Layers: Experiment {
             return [$0.isLast ? "after" : "during": weights.map(Double.init)]
         }[0]
         let graph = try network.graph(batch: 1, mode: .inference)
-        let before = try lab.seeds.map { seed in
-            guard let weights = ParameterStore(graph, seed: seed).tensor("first.weight") else {
-                throw LabError("the network has no first layer")
-            }
-            return weights
+        let before = lab.seeds.compactMap {
+            ParameterStore(graph, seed: $0).tensor("first.weight")
         }
         let after = zip(trained.results, before).map { result, before in
             Tensor(before.shape, (result.extras["after"] ?? []).map(Float.init))
         }
-        findings.measured["smooth"] =
-            Estimate(after.map(\.neighbourCorrelation))
-            - Estimate(before.map(\.neighbourCorrelation))
+        let correlations = [before, after].map { Estimate($0.map(\.neighbourCorrelation)) }
+        findings.measured["smooth"] = correlations[1] - correlations[0]
+        let change = NumberText.short(100 * pooled)
+        findings.comparison = DataTable(
+            ["", "here", "Krizhevsky and others 2012"],
+            [
+                ["first-layer filters", "16 of 7x7", "96 of 11x11 in three colors (figure 3)"],
+                ["untrained correlation", LabPage.interval(correlations[0]), "no figure"],
+                ["trained", LabPage.interval(correlations[1]), "waves and blobs, no figure"],
+                ["pooling", "4x4: \(change) % of the change", "3x3, not 2x2: 0.4 points better"],
+            ])
         for (title, weights) in [("before", before[0]), ("after", after[0])] {
             findings.figures.append(
                 .images(
