@@ -1,4 +1,5 @@
 import CDNNL
+import CKernels
 import Foundation
 
 /// What the engine runs on.
@@ -17,6 +18,9 @@ public enum Machine {
 
     /// Whether products of brain floats have an instruction.
     public static var hasBFloat16: Bool { hasAVX512 && features.contains("avx512_bf16") }
+
+    /// Whether products of brain floats can use tile registers (Intel's AMX).
+    public static var hasAMX: Bool { hasBFloat16 && apus_has_amx() }
 
     /// Channels in a block of the layout the CPU's kernels want.
     public static var block: Int { hasAVX512 ? 16 : 8 }

@@ -21,7 +21,7 @@ public struct MachineSpeed: Hashable, Codable, Sendable {
             features.contains("avx512f")
             ? apus_peak_avx512
             : features.isSuperset(of: ["avx2", "fma"]) ? apus_peak_avx2 : apus_peak_portable
-        let halves = features.contains("amx_bf16") ? apus_peak_tiles : apus_peak_bf16
+        let halves = Machine.hasAMX ? apus_peak_tiles : apus_peak_bf16
         self.threads = team.threads
         (float32GFLOPS, bfloat16GFLOPS, bandwidthGBs) = EngineThread.shared.perform {
             team.configure()
@@ -85,11 +85,11 @@ public struct MachineSpeed: Hashable, Codable, Sendable {
 }
 
 extension Machine {
-    /// Whether brain floats are multiplied faster than 32-bit floats by the instructions that convolutions of
-    /// blocked images use (AVX512-BF16): timed once, for some milliseconds. Some Intel CPUs do half as many
-    /// products of brain floats; their tiles, which are fast, read other layouts.
+    /// Whether brain floats are multiplied faster than 32-bit floats: by tiles, or by AVX512-BF16, which is timed
+    /// once, for some milliseconds.
     public static let prefersBFloat16: Bool = {
         guard hasBFloat16 else { return false }
+        if hasAMX { return true }
         let clock = ContinuousClock()
         var result: Float = 0
         func rate(_ kind: apus_peak_kind) -> Double {

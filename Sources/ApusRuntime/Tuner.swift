@@ -9,13 +9,14 @@ import Foundation
 /// and number of threads.
 package final class Tuner {
     /// The version of our own kernels: timings of others say nothing about these.
-    static let kernels = 7
+    static let kernels = 8
 
     /// Choices of this session by problem, to store with a checkpoint.
     package private(set) var used: [String: String] = [:]
     /// Runs once, before anything is timed.
     var beforeFirstTiming: () -> Void = {}
-    private let given: [String: String]
+    /// Choices that are not questioned, by problem.
+    let given: [String: String]
     private let tunes: Bool
     private var cached: [String: String]
     private let file: URL?
@@ -26,7 +27,7 @@ package final class Tuner {
 
     /// - Parameters:
     ///   - machine: library version, CPU and threads: what timings depend on
-    ///   - given: choices that are not questioned
+    ///   - given: choices by problem
     ///   - file: the cache file; nil for none
     ///   - tunes: whether to time what is new; else the first candidate is taken
     package init(machine: String, given: [String: String] = [:], file: URL?, tunes: Bool = true) {

@@ -7,10 +7,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 // Keeps the compiler from knowing a constant's value.
 static inline float opaque(float x) {
@@ -73,16 +69,6 @@ static float dotWide(long rounds) {
     return lanes[0] + lanes[15];
 }
 
-/// Linux wants to be asked before a process keeps tiles, whose registers are 8 KiB a thread.
-static bool mayUseTiles(void) {
-#if defined(__linux__)
-    enum { requestPermission = 0x1023, tileData = 18 };
-    return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
-#else
-    return false;
-#endif
-}
-
 // Four sums of 16x16 numbers hide the latency; two tiles of either operand are what is left.
 enum { tileSums = 4 };
 
@@ -140,7 +126,7 @@ double apus_peak(apus_peak_kind kind, long rounds, float *result) {
     case apus_peak_avx512: *result = fmaWide(rounds); return 2.0 * 16 * wideSums * rounds;
     case apus_peak_avx2: *result = fmaNarrow(rounds); return 2.0 * 8 * narrowSums * rounds;
     case apus_peak_tiles:
-        if (mayUseTiles()) {
+        if (apus_has_amx()) {
             *result = dotTiles(rounds);
             return 2.0 * 16 * 16 * 32 * tileSums * rounds;
         }

@@ -155,6 +155,7 @@ import Testing
                 .choices
             for algorithm in [
                 "direct", "apus-winograd-tiles", "apus-winograd-channels", "apus-direct",
+                "apus-amx",
             ] {
                 // Where it is not offered, the direct algorithm steps in.
                 configuration.choices = problems.mapValues { _ in algorithm }

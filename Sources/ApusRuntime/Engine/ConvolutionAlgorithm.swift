@@ -9,18 +9,30 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     case winogradChannels = "apus-winograd-channels"
     case oneByOne = "apus-1x1"
     case ownDirect = "apus-direct"
+    case amx = "apus-amx"
 
     /// The library's name; nil for what is our own.
     var kind: dnnl_alg_kind_t? {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
-        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne, .ownDirect: nil
+        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne, .ownDirect, .amx: nil
         }
     }
 
-    /// Algorithms worth trying: the most exact first, of equals the one that is mostly faster.
+    /// Algorithms worth trying: the most exact first, of equals the one that is mostly faster. What is given for
+    /// the problem is among them wherever it works.
     static func candidates(
+        _ problem: ConvolutionProblem, threads: Int, given: String? = nil
+    ) -> [ConvolutionAlgorithm] {
+        let others = withoutTiles(problem, threads: threads)
+        let usesTiles = Machine.hasAMX || given == ConvolutionAlgorithm.amx.rawValue
+        guard usesTiles && AMXStep.supports(problem) else { return others }
+        // Tiles multiply so much faster that only the library is worth timing beside them.
+        return [.amx, .direct] + others.filter { $0 != .direct && $0.rawValue == given }
+    }
+
+    private static func withoutTiles(
         _ problem: ConvolutionProblem, threads: Int
     ) -> [ConvolutionAlgorithm] {
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }

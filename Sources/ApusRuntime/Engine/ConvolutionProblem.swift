@@ -46,3 +46,7 @@ struct ConvolutionProblem: Hashable {
             + "p\(p.top),\(p.left),\(p.bottom),\(p.right) \(outputLayout)"
     }
 }
+
+extension Size {
+    var isSquare: Bool { height == width }
+}

@@ -13,7 +13,8 @@ extension StepBuilder {
         _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands,
         fold: (() -> Void)? = nil
     ) throws -> any Step {
-        let candidates = ConvolutionAlgorithm.candidates(problem, threads: team.threads)
+        let candidates = ConvolutionAlgorithm.candidates(
+            problem, threads: team.threads, given: tuner.given[problem.key])
         guard candidates.count > 1 else {
             return try step(problem, candidates[0], operands, fold: fold)
         }
@@ -48,6 +49,8 @@ extension StepBuilder {
             return OneByOneStep(problem, operands, team)
         case .ownDirect:
             return DirectStep(problem, operands, team, fold: fold)
+        case .amx:
+            return AMXStep(problem, operands, team, fold: fold)
         }
     }
 

@@ -88,7 +88,3 @@ final class DirectStep: Step {
         }
     }
 }
-
-extension Size {
-    fileprivate var isSquare: Bool { height == width }
-}

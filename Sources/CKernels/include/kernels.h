@@ -268,6 +268,57 @@ long apus_direct_units(const apus_direct *d);
 /// arrangement.
 void apus_direct_multiply(const apus_direct *d, const float *v, const float *u, const float *bias, float *y, long begin, long end);
 
+// ---- Convolution of brain floats by tile registers (AMX): images in blocks of 16, square kernels, for machines with
+// AVX512-BF16 ----
+
+/// Whether the processor has tiles for brain floats and the system lets this process use them.
+bool apus_has_amx(void);
+
+/// A convolution, or a part of an input gradient as one. The result of row i and column k on a grid of
+/// `rows` x `columns` is the pixel (i * step + firstRow, k * step + firstColumn) of the image that is written, and its tap
+/// (a, b) meets the pixel (i * stride + a - top, k * stride + b - left) of the image that is read.
+typedef struct {
+    long batch, sources, targets;
+    long sourceHeight, sourceWidth, targetHeight, targetWidth;
+    long rows, columns, step, firstRow, firstColumn;
+    long rowTaps, columnTaps, stride, top, left;
+    /// Tap (a, b) has the weight (firstTapRow + a * tapStep, firstTapColumn + b * tapStep) of the stored kernel; rows
+    /// of stored weights are targets or, with `transposes`, sources.
+    long kernel, firstTapRow, firstTapColumn, tapStep;
+    bool transposes;
+    /// Whether the image that is read is in rows of pixels (NCHW) of at most four channels; kernels then have at
+    /// most 7 columns.
+    bool isPlain;
+    /// Whether the result is added to what is there; afterwards the activation, of which the kernels know relu,
+    /// relu6 and silu.
+    bool adds;
+    apus_function activation;
+} apus_amx;
+
+/// Pairs of blocks of channels that are written.
+long apus_amx_pairs(const apus_amx *o);
+/// Bytes of the weights as the kernels read them.
+long apus_amx_weight_bytes(const apus_amx *o);
+/// Weights (OIHW) as the kernels read them, for pairs begin..<end.
+void apus_amx_weights(const apus_amx *o, const float *weights, void *u, long begin, long end);
+/// Parts of the images.
+long apus_amx_parts(const apus_amx *o);
+/// Bytes of the scratch of one thread.
+long apus_amx_scratch(const apus_amx *o);
+/// y = x * weights + bias (in whole blocks, may be null) for units begin..<end, of which a part has `splits`: shares of
+/// the channels.
+void apus_amx_multiply(const apus_amx *o, const void *x, const void *u, const float *bias, void *y, void *scratch, long splits, long begin, long end);
+
+// Weight gradients of some blocks of sources and targets. The kernel is `rowTaps` x `columnTaps`; with `transposes`, for
+// kernels of one tap, x is the image of the gradients and dy the one that was read.
+/// Bytes of the scratch of one thread, for at most so many blocks of targets.
+long apus_amx_gradient_scratch(const apus_amx *o, long targetBlocks);
+/// Floats of the sums of so many blocks.
+long apus_amx_sum_count(const apus_amx *o, long sourceBlocks, long targetBlocks);
+void apus_amx_correlate(
+    const apus_amx *o, const void *x, const void *dy, float *weights, float *sums, void *scratch,
+    long targetBlocks, long firstSource, long lastSource, long firstTarget, long lastTarget);
+
 // ---- Kernels on flat arrays ----
 void apus_add(apus_type t, const void *a, const void *b, void *y, long begin, long end);
 void apus_multiply(apus_type t, const void *x, float factor, void *y, long begin, long end);

@@ -1,6 +1,7 @@
 // Forward passes and input gradients.
 #include "onebyone.h"
 #include "product.h"
+#include "../turn.h"
 
 typedef void Multiply(
     const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,
@@ -63,26 +64,6 @@ void apus_one_by_one_multiply(
 
 long apus_one_by_one_weight_count(const apus_one_by_one *o) {
     return BLOCKS(o->targets) * BLOCKS(o->sources) * 256;
-}
-
-// Lanes i and i + S of every second vector change places, where S is a power of two.
-#define SWAP(S, ...)                                                                           \
-    UNROLL for (int i = 0; i < 16; i++) if (!(i & S)) {                                         \
-        const V a = r[i], b = r[i + S];                                                         \
-        r[i] = __builtin_shufflevector(a, b, __VA_ARGS__);                                      \
-        r[i + S] = __builtin_shufflevector(b, a, SECOND_##S);                                   \
-    }
-#define SECOND_1 17, 1, 19, 3, 21, 5, 23, 7, 25, 9, 27, 11, 29, 13, 31, 15
-#define SECOND_2 18, 19, 2, 3, 22, 23, 6, 7, 26, 27, 10, 11, 30, 31, 14, 15
-#define SECOND_4 20, 21, 22, 23, 4, 5, 6, 7, 28, 29, 30, 31, 12, 13, 14, 15
-#define SECOND_8 24, 25, 26, 27, 28, 29, 30, 31, 8, 9, 10, 11, 12, 13, 14, 15
-
-/// Turns 16 rows of 16 numbers.
-WIDE_INLINE void turn(V r[16]) {
-    SWAP(1, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30)
-    SWAP(2, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-    SWAP(4, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27)
-    SWAP(8, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
 }
 
 WIDE void apus_one_by_one_weights(

@@ -2,28 +2,7 @@
 // over are pixels, so pairs of pixels are laid beside each other first: the library's kernels reach
 // 56 to 84 % of the peak where many channels meet, these 87 to 91 %.
 #include "onebyone.h"
-
-#if defined(__x86_64__)
-#define HALVES __attribute__((target("arch=x86-64-v4,avx512bf16,prfchw"), min_vector_width(512)))
-typedef __bf16 Halves __attribute__((vector_size(64)));
-#else
-#define HALVES
-#endif
-#define HALVES_INLINE static inline __attribute__((always_inline)) HALVES
-
-/// Brain floats of two pixels and a channel, the first in the lower half.
-typedef uint32_t Pair;
-typedef Pair Pairs __attribute__((vector_size(64)));
-typedef uint16_t Pixels __attribute__((vector_size(64)));
-
-/// sum + the products of both halves, in 32 bits.
-HALVES_INLINE V add_products(V sum, Pairs a, Pairs b) {
-#if defined(__x86_64__)
-    return __builtin_ia32_dpbf16ps_512(sum, (Halves)a, (Halves)b);
-#else
-    return sum + (V)(a & 0xFFFF0000) * (V)(b & 0xFFFF0000) + (V)(a << 16) * (V)(b << 16);
-#endif
-}
+#include "../halves.h"
 
 /// Pixels that are worked on together: of several whole images or a part of one, where an odd number
 /// ends in a pair with zeros.
@@ -62,11 +41,9 @@ static HALVES void pair(const bf16 *x, long stride, Group group, Pairs *to) {
     for (long image = 0; image < group.images; image++) {
         const bf16 *from = x + image * stride;
         for (long p = group.count; p > 0; p -= 2, from += 32) {
-            Pixels v = {0};
-            __builtin_memcpy(&v, from, p > 1 ? 64 : 32);
-            *to++ = (Pairs)__builtin_shufflevector(
-                v, v, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11,
-                27, 12, 28, 13, 29, 14, 30, 15, 31);
+            Pixel v[2] = {0};
+            __builtin_memcpy(v, from, p > 1 ? 64 : 32);
+            *to++ = interleaved(v[0], v[1]);
         }
     }
 }

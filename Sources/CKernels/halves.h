@@ -1,0 +1,48 @@
+// Functions for machines with AVX512-BF16, which multiplies brain floats in pairs and adds both products.
+#ifndef APUS_HALVES_H
+#define APUS_HALVES_H
+
+#include "elements.h"
+#include "wide.h"
+
+#if defined(__x86_64__)
+#define HALVES __attribute__((target("arch=x86-64-v4,avx512bf16,prfchw"), min_vector_width(512)))
+typedef __bf16 Halves __attribute__((vector_size(64)));
+#else
+#define HALVES
+#endif
+#define HALVES_INLINE static inline __attribute__((always_inline)) HALVES
+
+/// Two brain floats, the first in the lower half.
+typedef uint32_t Pair;
+typedef Pair Pairs __attribute__((vector_size(64)));
+/// The channels of a block.
+typedef uint16_t Pixel __attribute__((vector_size(32)));
+
+/// sum + the products of both halves, in 32 bits.
+HALVES_INLINE V add_products(V sum, Pairs a, Pairs b) {
+#if defined(__x86_64__)
+    return __builtin_ia32_dpbf16ps_512(sum, (Halves)a, (Halves)b);
+#else
+    return sum + (V)(a & 0xFFFF0000) * (V)(b & 0xFFFF0000) + (V)(a << 16) * (V)(b << 16);
+#endif
+}
+
+/// Rounded to the nearest.
+HALVES_INLINE Pixel shortened(V v) {
+#if defined(__x86_64__)
+    typedef __bf16 Shortened __attribute__((vector_size(32)));
+    return (Pixel)__builtin_convertvector(v, Shortened);
+#else
+    return SHORTENED(16, v);
+#endif
+}
+
+/// Channel by channel of two pixels.
+HALVES_INLINE Pairs interleaved(Pixel a, Pixel b) {
+    return (Pairs)__builtin_shufflevector(
+        a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28,
+        13, 29, 14, 30, 15, 31);
+}
+
+#endif
