@@ -48,6 +48,7 @@ final class AMXStep: Step {
             case .inputGradient: AMXStep.inputGradient(problem)
             case .weightGradient: [AMXStep.weightGradient(problem)]
             }
+        for i in geometries.indices { geometries[i].members = team.threads }
         let isKept = problem.inference && problem.pass == .forward
         kept =
             isKept
@@ -207,11 +208,10 @@ final class AMXStep: Step {
                     apus_amx_weights(&geometries[i], operands.weights, packed, begin, end)
                 }
             }
-            // Few parts are not enough for all members: they share out the channels.
+            // Where parts cannot be shared equally, the members share out the channels of each.
             let parts = apus_amx_parts(&geometries[i])
-            let splits =
-                parts >= 4 * team.threads
-                ? 1 : min(team.threads, apus_amx_pairs(&geometries[i]))
+            let isEnough = parts % team.threads == 0 || parts >= 4 * team.threads
+            let splits = isEnough ? 1 : min(team.threads, apus_amx_pairs(&geometries[i]))
             team.run { [packed] member in
                 let units = parts * splits
                 apus_amx_multiply(

@@ -46,8 +46,9 @@ typedef struct { long image, images, row, rows; } Part;
 /// Images are cut into equal parts of rows, or gathered.
 typedef struct { long batch, groups, cuts; } Cut;
 
-/// Parts of at most so many arranged pixels, or one row; `batch` images or pairs of them.
-Cut apus_amx_cut(const apus_amx *o, long batch, long pixels);
+/// Parts of at most so many arranged pixels, or one row, of `batch` images or pairs of them; as many parts as `members` of a
+/// team can share, where there is enough to share.
+Cut apus_amx_cut(const apus_amx *o, long batch, long pixels, long members);
 Part apus_amx_part(const apus_amx *o, Cut c, long index);
 /// At least as large as any part.
 Part apus_amx_largest_part(const apus_amx *o, Cut c);

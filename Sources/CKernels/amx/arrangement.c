@@ -50,11 +50,14 @@ void apus_amx_taps(const apus_amx *o, Part part, long offsets[MOST_TAPS]) {
 
 // ---- Parts ----
 
-Cut apus_amx_cut(const apus_amx *o, long batch, long pixels) {
+Cut apus_amx_cut(const apus_amx *o, long batch, long pixels, long members) {
     const long image = apus_amx_arranged(o, o->rows);
+    const long share = (image * batch + members - 1) / members;
+    if (share < pixels) pixels = share;
     if (image > pixels) return (Cut){ batch, batch, least(o->rows, (image + pixels - 1) / pixels) };
     const long together = image > 0 ? pixels / image : batch;
-    return (Cut){ batch, (batch + together - 1) / together, 1 };
+    const long groups = ((batch + together - 1) / together + members - 1) / members * members;
+    return (Cut){ batch, least(groups, batch), 1 };
 }
 
 Part apus_amx_part(const apus_amx *o, Cut c, long index) {

@@ -12,7 +12,11 @@ enum {
 };
 
 static Cut image_cut(const apus_amx *o) {
-    return apus_amx_cut(o, o->batch, ARRANGED / (source_pairs(o) * pixel_bytes(o, 1)));
+    const long each = source_pairs(o) * pixel_bytes(o, 1);
+    // Where there are more weights than pixels the members of a team share out channels.
+    const bool sharesPixels =
+        o->batch * apus_amx_arranged(o, o->rows) * each > apus_amx_weight_bytes(o);
+    return apus_amx_cut(o, o->batch, ARRANGED / each, sharesPixels ? o->members : 1);
 }
 
 long apus_amx_parts(const apus_amx *o) {

@@ -13,7 +13,7 @@ enum {
 /// For so many blocks of targets.
 static Cut gradient_cut(const apus_amx *o, long targetBlocks) {
     const long each = targetBlocks * 64 + (o->isPlain ? pixel_bytes(o, 2) : 128);
-    return apus_amx_cut(o, (o->batch + 1) / 2, ARRANGED / each);
+    return apus_amx_cut(o, (o->batch + 1) / 2, ARRANGED / each, 1);
 }
 
 // ---- Scratch: tiles; input [block of two][phases][row][image pair][column][channel][image]; output gradient

@@ -293,6 +293,8 @@ typedef struct {
     /// relu6 and silu.
     bool adds;
     apus_function activation;
+    /// Of the team that shares out the parts of the images.
+    long members;
 } apus_amx;
 
 /// Pairs of blocks of channels that are written.
