@@ -4,8 +4,8 @@
 //
 // The threads share out pixels and output channels; no sum depends on their number.
 #include "kernels.h"
-#include "activate.h"
 #include "onebyone/product.h"
+#include "transcendental.h"
 
 #include <string.h>
 
@@ -102,6 +102,24 @@ static void findTaps(const apus_direct *d, long offsets[MOST_TAPS]) {
 }
 
 // ---- Output ----
+
+// Sixteen numbers at a time, whatever the compiler prefers.
+#define LANEWISE _Pragma("clang loop vectorize_width(16) interleave_count(2)")
+
+static WIDE void activate(apus_function f, float *y, long count) {
+    switch (f) {
+    case apus_relu:
+        LANEWISE for (long i = 0; i < count; i++) y[i] = y[i] > 0 ? y[i] : 0;
+        break;
+    case apus_relu6:
+        LANEWISE for (long i = 0; i < count; i++) y[i] = y[i] > 6 ? 6 : (y[i] > 0 ? y[i] : 0);
+        break;
+    case apus_silu:
+        LANEWISE for (long i = 0; i < count; i++) y[i] = y[i] * sigmoid(y[i]);
+        break;
+    default: break;
+    }
+}
 
 typedef void Multiply(
     const float *x, long xBlock, const long *offsets, long taps, const float *u,

@@ -1,7 +1,6 @@
 // Forward passes and input gradients: rows of tiles are pixels, columns are output channels, and what is summed
 // over are taps and input channels, 32 at a time.
 #include "products.h"
-#include "../activate.h"
 #include "../turn.h"
 
 #include <string.h>
@@ -131,29 +130,26 @@ static void arrange(const apus_amx *o, const bf16 *x, Part part, char *to) {
 
 // ---- Output ----
 
+HALVES_INLINE V activated(V v, apus_function f) {
+    switch (f) {
+    case apus_relu: return __builtin_elementwise_max(v, (V){0});
+    case apus_relu6: return __builtin_elementwise_min(__builtin_elementwise_max(v, (V){0}), (V){0} + 6);
+    case apus_silu: return short_silu(v);
+    default: return v;
+    }
+}
+
 /// Puts the sums of a tile and a block of channels where they belong.
 HALVES_INLINE void finish(
-    const apus_amx *o, float *sum, const float *bias, const Tile *tile, bf16 *y) {
+    const apus_amx *o, const float *sum, const float *bias, const Tile *tile, bf16 *y) {
     const V shift = bias ? *(const V *)bias : (V){0};
-    const bool rectifies = o->activation == apus_relu || o->activation == apus_relu6;
-    const bool isLast = rectifies || o->activation == apus_identity;
-    const float most = o->activation == apus_relu6 ? 6 : __builtin_inff();
-    for (long i = 0; i < ROWS; i++) {
-        const long place = tile->places[i] * 16;
-        V v = *(const V *)(sum + i * 16) + shift;
-        if (o->adds && place >= 0) v += LOAD(bf16, 16, y + place);
-        if (rectifies) v = __builtin_elementwise_min(__builtin_elementwise_max(v, (V){0}), (V){0} + most);
-        if (!isLast) *(V *)(sum + i * 16) = v;
-        else if (place >= 0) {
-            const Pixel pixel = shortened(v);
-            memcpy(y + place, &pixel, 32);
-        }
-    }
-    if (isLast) return;
-    activate(o->activation, sum, ROWS * 16);
-    for (long i = 0; i < ROWS; i++) {
-        const Pixel pixel = shortened(*(const V *)(sum + i * 16));
-        if (tile->places[i] >= 0) memcpy(y + tile->places[i] * 16, &pixel, 32);
+    for (long i = 0; i < ROWS; i++, sum += 16) {
+        if (tile->places[i] < 0) continue;
+        bf16 *to = y + tile->places[i] * 16;
+        V v = *(const V *)sum + shift;
+        if (o->adds) v += LOAD(bf16, 16, to);
+        const Pixel pixel = shortened(activated(v, o->activation));
+        memcpy(to, &pixel, 32);
     }
 }
 
