@@ -48,7 +48,10 @@ final class AMXStep: Step {
             case .inputGradient: AMXStep.inputGradient(problem)
             case .weightGradient: [AMXStep.weightGradient(problem)]
             }
-        for i in geometries.indices { geometries[i].members = team.threads }
+        for i in geometries.indices {
+            geometries[i].members = team.threads
+            geometries[i].flatten()
+        }
         let isKept = problem.inference && problem.pass == .forward
         kept =
             isKept
@@ -241,5 +244,19 @@ final class AMXStep: Step {
                 own + sums, most, sources.lowerBound, sources.upperBound, targets.lowerBound,
                 targets.upperBound)
         }
+    }
+}
+
+extension apus_amx {
+    /// Without a window the rows of a small image are one: what is consecutive is moved at once.
+    fileprivate mutating func flatten() {
+        let pixels = rows * columns
+        guard rowTaps * columnTaps == 1, stride == 1, step == 1, top == 0, left == 0, !isPlain,
+            sourceHeight * sourceWidth == pixels, targetHeight * targetWidth == pixels,
+            pixels <= 1024
+        else { return }
+        (rows, columns) = (1, pixels)
+        (sourceHeight, sourceWidth) = (1, pixels)
+        (targetHeight, targetWidth) = (1, pixels)
     }
 }

@@ -1,5 +1,6 @@
 // Convolutions of brain floats by Intel's tile registers (AMX). A tile has 16 rows of 64 bytes; one instruction
-// adds the product of 16x32 and 32x16 brain floats to 16x16 sums in 32 bits, the latter of which lie in pairs.
+// adds the product of 16x32 and 32x16 brain floats to 16x16 sums in 32 bits. A row of the second factor's tile has
+// two of its rows, number by number.
 //
 // Images are arranged for it, a part at a time that stays in the caches: [column phase][row phase][row][image][column],
 // where phases are those of a stride and rows have the zeros that surround them. So a tap meets consecutive pixels
@@ -46,8 +47,8 @@ typedef struct { long image, images, row, rows; } Part;
 /// Images are cut into equal parts of rows, or gathered.
 typedef struct { long batch, groups, cuts; } Cut;
 
-/// Parts of at most so many arranged pixels, or one row, of `batch` images or pairs of them; as many parts as `members` of a
-/// team can share, where there is enough to share.
+/// Parts of at most so many arranged pixels, or one row, of `batch` images or pairs of them; as many as so many
+/// members of a team can share, where there is enough to share.
 Cut apus_amx_cut(const apus_amx *o, long batch, long pixels, long members);
 Part apus_amx_part(const apus_amx *o, Cut c, long index);
 /// At least as large as any part.

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/// Whether every column of the window has a copy of its own: results between rows of few pixels would be too many.
+/// Whether every column of the window has a copy of its own: else what would be results between two rows is more than a
+/// sixth of a row.
 static bool copies(const apus_amx *o) {
     return !o->isPlain && (o->columnTaps - 1) / o->stride * 6 > o->columns;
 }

@@ -123,27 +123,28 @@ static float *sums_at(
 
 /// Puts the sums of a pair of blocks each where weights lie (OIHW).
 static void store(const apus_amx *o, const float *s, float *weights, long output, long input) {
-    for (long tap = 0; tap < taps(o); tap++, s += 4 * 256)
-        for (long i = 0; i < 32; i++)
-            for (long j = 0; j < 32; j++) {
-                const long out = output * 16 + i, in = input * 16 + j;
-                const long place = o->transposes ? in * o->targets + out : out * o->sources + in;
-                if (out < o->targets && in < o->sources)
-                    weights[place * taps(o) + tap] =
-                        s[(i / 16 * 2 + j / 16) * 256 + i % 16 * 16 + j % 16];
-            }
+    const long rows = least(32, o->targets - output * 16), columns = least(32, o->sources - input * 16);
+    const long all = taps(o);
+    for (long i = 0; i < rows; i++)
+        for (long j = 0; j < columns; j++) {
+            const long out = output * 16 + i, in = input * 16 + j;
+            float *to = weights + (o->transposes ? in * o->targets + out : out * o->sources + in) * all;
+            const float *from = s + (i / 16 * 2 + j / 16) * 256 + i % 16 * 16 + j % 16;
+            for (long tap = 0; tap < all; tap++) to[tap] = from[tap * 4 * 256];
+        }
 }
 
-/// The same of a row of the window of few channels: [column][channel].
+/// The same of the rows of a window of few channels: [column][channel].
 static void store_plain(const apus_amx *o, const float *s, float *weights, long output) {
+    const long rows = least(32, o->targets - output * 16);
     for (long row = 0; row < o->rowTaps; row++, s += 4 * 256)
-        for (long i = 0; i < 32; i++)
-            for (long j = 0; j < FEW * o->columnTaps; j++) {
-                const long out = output * 16 + i, channel = j % FEW, column = j / FEW;
-                if (out < o->targets && channel < o->sources)
+        for (long i = 0; i < rows; i++)
+            for (long channel = 0; channel < o->sources; channel++)
+                for (long column = 0; column < o->columnTaps; column++) {
+                    const long out = output * 16 + i, j = column * FEW + channel;
                     weights[((out * o->sources + channel) * o->kernel + row) * o->kernel + column] =
                         s[(i / 16 * 2 + j / 16) * 256 + i % 16 * 16 + j % 16];
-            }
+                }
 }
 
 HALVES void apus_amx_correlate(
