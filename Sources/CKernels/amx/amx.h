@@ -41,6 +41,29 @@ static inline long result_bytes(const apus_amx *o, long images) {
     return o->isPlain ? o->stride * pixel_bytes(o, images) : 64;
 }
 
+// ---- Products ----
+
+/// Tiles of brain floats that are multiplied one after the other.
+typedef struct {
+    const char *at;
+    /// Where tiles begin; null if they are `step` bytes apart.
+    const long *offsets;
+    long step;
+    /// Bytes from row to row, and from a tile to the one beside it.
+    long row, second;
+} Factor;
+
+/// Before and after products on a thread.
+void apus_amx_begin(void);
+void apus_amx_end(void);
+
+/// sum[2][2][16][16] (+)= the products of `count` tiles of a, one or two rows of them, with those of b, in one or two
+/// columns.
+void apus_amx_sum(
+    const Factor *a, const Factor *b, long count, bool adds, float *sum, int rows, int columns);
+
+// ---- Arrangement ----
+
 /// What is worked on together: some rows of results of some images.
 typedef struct { long image, images, row, rows; } Part;
 

@@ -1,6 +1,6 @@
 // Forward passes and input gradients: rows of tiles are pixels, columns are output channels, and what is summed
 // over are taps and input channels, 32 at a time.
-#include "products.h"
+#include "amx.h"
 #include "../turn.h"
 
 #include <string.h>
@@ -99,16 +99,20 @@ HALVES void apus_amx_weights(
     }
 }
 
-// ---- Scratch: tiles, then [pair of blocks][phases][row][image][column][channel of the pair] ----
+// ---- Scratch: tiles, offsets of their inputs, [pair of blocks][phases][row][image][column][channel of the pair] ----
 
 static long tile_bytes(const apus_amx *o) {
     const Part most = apus_amx_largest_part(o, image_cut(o));
     return (apus_amx_most_tiles(o, most) * (long)sizeof(Tile) + 63) / 64 * 64;
 }
 
+static long offset_bytes(const apus_amx *o) {
+    return (source_pairs(o) * taps(o) * (long)sizeof(long) + 63) / 64 * 64;
+}
+
 long apus_amx_scratch(const apus_amx *o) {
     const Part most = apus_amx_largest_part(o, image_cut(o));
-    return tile_bytes(o) + (source_pairs(o) * apus_amx_block(o, most) * pixel_bytes(o, 1) + 63) / 64 * 64;
+    return tile_bytes(o) + offset_bytes(o) + (source_pairs(o) * apus_amx_block(o, most) * pixel_bytes(o, 1) + 63) / 64 * 64;
 }
 
 static void arrange(const apus_amx *o, const bf16 *x, Part part, char *to) {
@@ -126,6 +130,15 @@ static void arrange(const apus_amx *o, const bf16 *x, Part part, char *to) {
                 o, part, image, from, block + 1 < blocks ? from + plane : 0, false,
                 to + block / 2 * apus_amx_block(o, part) * 64);
         }
+}
+
+/// Where what is multiplied with a pixel's weights begins: [pair of blocks][tap], in bytes from its place.
+static void find_inputs(const apus_amx *o, Part part, long *offsets) {
+    long first[MOST_TAPS];
+    apus_amx_taps(o, part, first);
+    for (long pair = 0; pair < source_pairs(o); pair++)
+        for (long tap = 0; tap < taps(o); tap++)
+            *offsets++ = (pair * apus_amx_block(o, part) + first[tap]) * pixel_bytes(o, 1);
 }
 
 // ---- Output ----
@@ -153,81 +166,38 @@ HALVES_INLINE void finish(
     }
 }
 
-typedef void Multiply(
-    const char *x, long xRow, long xTile, long xBlock, const long *offsets, long taps, const char *u,
-    float *sum, long blocks);
-
-#if defined(__x86_64__)
-#define MULTIPLY(PIXELS, OUTPUTS)                                                              \
-    static TILES void multiply_##PIXELS##_##OUTPUTS(                                            \
-        const char *x, long xRow, long xTile, long xBlock, const long *offsets, long taps,      \
-        const char *u, float *sum, long blocks) {                                               \
-        begin_sums(0);                                                                          \
-        for (; blocks > 0; blocks--, x += xBlock)                                               \
-            for (long tap = 0; tap < taps; tap++, u += OUTPUTS * TILE)                          \
-                add_tiles(x + offsets[tap], xRow, xTile, u, 64, TILE, PIXELS, OUTPUTS);         \
-        end_sums(sum);                                                                          \
-    }
-MULTIPLY(1, 1) MULTIPLY(1, 2) MULTIPLY(2, 1) MULTIPLY(2, 2)
-
-static Multiply *const kernels[2][2] = { { multiply_1_1, multiply_1_2 },
-                                         { multiply_2_1, multiply_2_2 } };
-
-static TILES void begin_all(void) { begin_tiles(); }
-static TILES void end_all(void) { end_tiles(); }
-#endif
-
-static HALVES void multiply_without_tiles(
-    const char *x, long xRow, long xTile, long xBlock, const long *offsets, long taps, const char *u,
-    float *sum, long blocks, int pixels, int outputs) {
-    memset(sum, 0, 4 * TILE);
-    for (; blocks > 0; blocks--, x += xBlock)
-        for (long tap = 0; tap < taps; tap++, u += outputs * TILE)
-            add_without_tiles(sum, x + offsets[tap], xRow, xTile, u, 64, TILE, pixels, outputs);
-}
-
 HALVES void apus_amx_multiply(
     const apus_amx *o, const void *x, const void *u, const float *bias, void *y, void *scratch,
     long splits, long begin, long end) {
     const Cut c = image_cut(o);
-    const long bytes = pixel_bytes(o, 1), xRow = result_bytes(o, 1);
-    const long pairs = source_pairs(o), depth = taps(o) > 0 ? pairs : 0, outputs = apus_amx_pairs(o);
+    const long bytes = pixel_bytes(o, 1), depth = source_pairs(o) * taps(o);
     const long plane = o->targetHeight * o->targetWidth, blocksOut = BLOCKS(o->targets);
-    const bool hasTiles = apus_has_amx();
+    const long outputs = apus_amx_pairs(o);
     Tile *const tiles = scratch;
-    char *const arrangement = (char *)scratch + tile_bytes(o);
-    long offsets[MOST_TAPS], known = -1, count = 0, block = 0;
+    long *const offsets = (long *)((char *)scratch + tile_bytes(o));
+    char *const arrangement = (char *)offsets + offset_bytes(o);
+    long known = -1, count = 0;
     float sum[4 * 256] __attribute__((aligned(64)));
-#if defined(__x86_64__)
-    if (hasTiles) begin_all();
-#endif
+    apus_amx_begin();
     for (long unit = begin; unit < end; unit++) {
         const long index = unit / splits, split = unit % splits;
         if (index != known) {
             const Part part = apus_amx_part(o, c, index);
             arrange(o, x, part, arrangement);
             count = apus_amx_tiles(o, part, blocksOut * plane, tiles);
-            apus_amx_taps(o, part, offsets);
-            for (long tap = 0; tap < taps(o); tap++) offsets[tap] *= bytes;
-            block = apus_amx_block(o, part) * bytes;
+            find_inputs(o, part, offsets);
             known = index;
         }
         for (long k = outputs * split / splits; k < outputs * (split + 1) / splits; k++) {
             const int width = (int)least(2, blocksOut - k * 2);
-            const char *weights = (const char *)u + k * 2 * pairs * taps(o) * TILE;
+            const Factor weights = { (const char *)u + k * 2 * depth * TILE, 0, width * TILE, 64, TILE };
             for (long first = 0; first < count; first += 2) {
                 const Tile *const tile = tiles + first;
                 const int height = (int)least(2, count - first);
-                const char *from = arrangement + tile->position * bytes;
-                const long second = height > 1 ? (tile[1].position - tile->position) * bytes : 0;
-#if defined(__x86_64__)
-                if (hasTiles)
-                    kernels[height - 1][width - 1](
-                        from, xRow, second, block, offsets, taps(o), weights, sum, depth);
-                else
-#endif
-                    multiply_without_tiles(
-                        from, xRow, second, block, offsets, taps(o), weights, sum, depth, height, width);
+                const long second = height > 1 ? tile[1].position - tile->position : 0;
+                const Factor pixels = { arrangement + tile->position * bytes, offsets, 0,
+                                        result_bytes(o, 1), second * bytes };
+                apus_amx_sum(&pixels, &weights, depth, false, sum, height, width);
                 for (int i = 0; i < height; i++)
                     for (int j = 0; j < width; j++)
                         finish(
@@ -236,7 +206,5 @@ HALVES void apus_amx_multiply(
             }
         }
     }
-#if defined(__x86_64__)
-    if (hasTiles) end_all();
-#endif
+    apus_amx_end();
 }

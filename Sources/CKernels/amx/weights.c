@@ -1,6 +1,6 @@
 // Weight gradients: rows of tiles are output channels, columns are input channels, and what is summed over are
 // pixels. The pairs that the processor wants are a pixel of two images, so that they are the same for every tap.
-#include "products.h"
+#include "amx.h"
 #include "../turn.h"
 
 #include <string.h>
@@ -16,12 +16,12 @@ static Cut gradient_cut(const apus_amx *o, long targetBlocks) {
     return apus_amx_cut(o, (o->batch + 1) / 2, ARRANGED / each, 1);
 }
 
-// ---- Scratch: tiles; input [block of two][phases][row][image pair][column][channel][image]; output gradient
+// ---- Scratch: tiles and their offsets; input [block of two][phases][row][image pair][column][channel][image]; output gradient
 // [block][tile][channel][pixel][image] ----
 
 static long tile_bytes(const apus_amx *o, long targetBlocks) {
     const Part most = apus_amx_largest_part(o, gradient_cut(o, targetBlocks));
-    return (apus_amx_most_tiles(o, most) * (long)sizeof(Tile) + 63) / 64 * 64;
+    return (apus_amx_most_tiles(o, most) * (long)(sizeof(Tile) + sizeof(long)) + 63) / 64 * 64;
 }
 
 /// Of two blocks of channels.
@@ -83,38 +83,6 @@ static HALVES void arrange_gradient(
     }
 }
 
-#if defined(__x86_64__)
-#define CORRELATE(OUTPUTS, INPUTS)                                                              \
-    static TILES void correlate_##OUTPUTS##_##INPUTS(                                            \
-        const char *dy, long dyBlock, const char *x, long xPixel, long xRow, long xBlock,        \
-        const Tile *tiles, long count, float *sum, bool adds) {                                  \
-        begin_sums(adds ? sum : 0);                                                              \
-        for (; count > 0; count--, tiles++, dy += TILE)                                          \
-            add_tiles(                                                                           \
-                dy, 64, dyBlock, x + tiles->position * xPixel, xRow, xBlock, OUTPUTS, INPUTS);   \
-        end_sums(sum);                                                                           \
-    }
-CORRELATE(1, 1) CORRELATE(1, 2) CORRELATE(2, 1) CORRELATE(2, 2)
-
-typedef void Correlate(
-    const char *dy, long dyBlock, const char *x, long xPixel, long xRow, long xBlock, const Tile *tiles,
-    long count, float *sum, bool adds);
-static Correlate *const kernels[2][2] = { { correlate_1_1, correlate_1_2 },
-                                          { correlate_2_1, correlate_2_2 } };
-
-static TILES void begin_all(void) { begin_tiles(); }
-static TILES void end_all(void) { end_tiles(); }
-#endif
-
-static HALVES void correlate_without_tiles(
-    const char *dy, long dyBlock, const char *x, long xPixel, long xRow, long xBlock, const Tile *tiles,
-    long count, float *sum, bool adds, int outputs, int inputs) {
-    if (!adds) memset(sum, 0, 4 * TILE);
-    for (; count > 0; count--, tiles++, dy += TILE)
-        add_without_tiles(
-            sum, dy, 64, dyBlock, x + tiles->position * xPixel, xRow, xBlock, outputs, inputs);
-}
-
 /// Sums: [pair of output blocks][pair of input blocks][tap][2][2][16][16], whole pairs even at the end.
 static float *sums_at(
     const apus_amx *o, float *s, long outputPair, long inputPair, long inputPairs, long tap) {
@@ -151,22 +119,21 @@ HALVES void apus_amx_correlate(
     const apus_amx *o, const void *x, const void *dy, float *weights, float *s, void *scratch,
     long targetBlocks, long firstSource, long lastSource, long firstTarget, long lastTarget) {
     const Cut c = gradient_cut(o, targetBlocks);
-    const bool hasTiles = apus_has_amx();
     const long inputPairs = (lastSource - firstSource + 1) / 2;
     const long outputPairs = (lastTarget - firstTarget + 1) / 2;
     const long imagePair = 2 * BLOCKS(o->targets) * o->targetHeight * o->targetWidth;
-    const long xPixel = pixel_bytes(o, 2), xRow = result_bytes(o, 2);
+    const long pixel = pixel_bytes(o, 2);
     Tile *const tiles = scratch;
     char *const from = (char *)scratch + tile_bytes(o, targetBlocks);
     long offsets[MOST_TAPS];
-#if defined(__x86_64__)
-    if (hasTiles) begin_all();
-#endif
+    apus_amx_begin();
     for (long index = 0; index < c.groups * c.cuts; index++) {
         const Part part = apus_amx_part(o, c, index);
-        const long count = apus_amx_tiles(o, part, imagePair, tiles);
+        const long count = apus_amx_tiles(o, part, imagePair, tiles), dyBlock = count * TILE;
+        long *const positions = (long *)(tiles + count);
+        for (long i = 0; i < count; i++) positions[i] = tiles[i].position * pixel;
         // The second block of inputs is the next one, or what the next columns of a window meet.
-        const long xBlock = o->isPlain ? 64 : apus_amx_block(o, part) * xPixel, dyBlock = count * TILE;
+        const long xBlock = o->isPlain ? 64 : apus_amx_block(o, part) * pixel;
         char *const with = from + input_bytes(o, part);
         apus_amx_taps(o, part, offsets);
         for (long k = firstTarget; k < lastTarget; k++)
@@ -176,29 +143,24 @@ HALVES void apus_amx_correlate(
             const int inputs = o->isPlain ? 2 : (int)least(2, lastSource - source);
             for (int j = 0; j < (o->isPlain ? 1 : inputs); j++)
                 arrange(o, x, part, source + j, from + j * xBlock);
-            for (long tap = 0; tap < taps(o); tap++)
+            for (long tap = 0; tap < taps(o); tap++) {
+                const Factor input = { from + offsets[tap] * pixel, positions, 0, result_bytes(o, 2),
+                                       xBlock };
                 for (long k = 0; k < outputPairs; k++) {
                     const int outputs = (int)least(2, lastTarget - firstTarget - k * 2);
-                    const char *dyPair = with + k * 2 * dyBlock, *xPair = from + offsets[tap] * xPixel;
-                    float *sum = sums_at(o, s, k, i, inputPairs, tap);
-#if defined(__x86_64__)
-                    if (hasTiles) {
-                        kernels[outputs - 1][inputs - 1](
-                            dyPair, dyBlock, xPair, xPixel, xRow, xBlock, tiles, count, sum, index > 0);
-                        continue;
-                    }
-#endif
-                    correlate_without_tiles(
-                        dyPair, dyBlock, xPair, xPixel, xRow, xBlock, tiles, count, sum, index > 0, outputs,
+                    const Factor gradient = { with + k * 2 * dyBlock, 0, TILE, 64, dyBlock };
+                    apus_amx_sum(
+                        &gradient, &input, count, index > 0, sums_at(o, s, k, i, inputPairs, tap), outputs,
                         inputs);
                 }
+            }
         }
     }
-#if defined(__x86_64__)
-    if (hasTiles) end_all();
-#endif
+    apus_amx_end();
     for (long k = 0; k < outputPairs; k++)
-        for (long i = 0; i < inputPairs; i++)
-            if (o->isPlain) store_plain(o, sums_at(o, s, k, i, inputPairs, 0), weights, firstTarget + k * 2);
-            else store(o, sums_at(o, s, k, i, inputPairs, 0), weights, firstTarget + k * 2, firstSource + i * 2);
+        for (long i = 0; i < inputPairs; i++) {
+            const float *sum = sums_at(o, s, k, i, inputPairs, 0);
+            if (o->isPlain) store_plain(o, sum, weights, firstTarget + k * 2);
+            else store(o, sum, weights, firstTarget + k * 2, firstSource + i * 2);
+        }
 }
