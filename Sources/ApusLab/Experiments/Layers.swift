@@ -128,8 +128,8 @@ struct Layers: Experiment {
             ["", "here", "Krizhevsky and others 2012"],
             [
                 ["first-layer filters", "16 of 7x7", "96 of 11x11 in three colors (figure 3)"],
-                ["untrained correlation", LabPage.interval(correlations[0]), "no figure"],
-                ["trained", LabPage.interval(correlations[1]), "waves and blobs, no figure"],
+                ["correlation before", LabPage.interval(correlations[0]), "no figure"],
+                ["and after", LabPage.interval(correlations[1]), "waves, blobs"],
                 ["pooling", "4x4: \(change) % of the change", "3x3, not 2x2: 0.4 points better"],
             ])
         for (title, weights) in [("before", before[0]), ("after", after[0])] {
