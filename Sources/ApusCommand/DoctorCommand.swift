@@ -65,9 +65,12 @@ private struct DoctorReport: Encodable {
     var checks: [Check]
 
     init(threads: Int) {
-        let features = Machine.features
+        // What the CPU has and the system lets this process use.
+        var features = Machine.features
+        if !Machine.hasAMX { features.remove("amx_bf16") }
+        let sets = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
         cpu = Machine.processor
-        instruction_sets = ["avx2", "avx512f", "avx512_bf16"].filter(features.contains)
+        instruction_sets = sets.filter(features.contains)
         onednn = Machine.libraryVersion
         memory_bytes = Machine.memoryBytes
         tuner_cache = TunerCache.path
@@ -80,7 +83,7 @@ private struct DoctorReport: Encodable {
         checks = []
 
         note("CPU", "\(cpu), \(Machine.cores) threads, \(Readable.bytes(memory_bytes))")
-        for name in ["avx2", "avx512f", "avx512_bf16"] {
+        for name in sets {
             let ok = features.contains(name)
             note(
                 name, ok ? "yes" : "no", ok: ok,
