@@ -17,7 +17,7 @@ public enum Machine {
     public static var hasAVX512: Bool { instructionSets & 0x20 != 0 }
 
     /// Whether products of brain floats have an instruction.
-    public static var hasBFloat16: Bool { hasAVX512 && features.contains("avx512_bf16") }
+    public static let hasBFloat16 = hasAVX512 && features.contains("avx512_bf16")
 
     /// Whether products of brain floats can use tile registers (Intel's AMX).
     public static var hasAMX: Bool { hasBFloat16 && apus_has_amx() }

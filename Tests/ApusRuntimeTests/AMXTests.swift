@@ -2,6 +2,7 @@ import ApusGraph
 import ApusRuntime
 import ApusTensor
 import CKernels
+import Foundation
 import Testing
 
 /// Our own convolutions by tile registers; without these the same code sums by AVX512-BF16.
@@ -85,6 +86,43 @@ import Testing
             if let bits { #expect(results == bits, "\(threads) threads change bits") }
             bits = results
             #expect(try conformance.run(session) == results, "a second run changes bits")
+        }
+    }
+
+    /// One channel's weight is one: what comes out is the activation of what went in, rounded once.
+    @Test(arguments: [apus_identity, apus_relu, apus_relu6, apus_silu])
+    func endings(_ function: apus_function) {
+        let inputs = (0..<512).map {
+            Float(bitPattern: Float(0.1 * Double($0 - 256)).bitPattern & 0xFFFF_0000)
+        }
+        let x = inputs.flatMap { [UInt16($0.bitPattern >> 16)] + [UInt16](repeating: 0, count: 15) }
+        var geometry = apus_amx()
+        (geometry.batch, geometry.sources, geometry.targets) = (1, 1, 1)
+        (geometry.sourceHeight, geometry.sourceWidth) = (16, 32)
+        (geometry.targetHeight, geometry.targetWidth) = (16, 32)
+        (geometry.rows, geometry.columns, geometry.step) = (16, 32, 1)
+        (geometry.rowTaps, geometry.columnTaps, geometry.stride) = (1, 1, 1)
+        (geometry.kernel, geometry.tapStep, geometry.members) = (1, 1, 1)
+        geometry.activation = function
+        let weights = Arena(count: apus_amx_weight_bytes(&geometry) / 4)
+        let scratch = Arena(count: apus_amx_scratch(&geometry) / 4)
+        apus_amx_weights(&geometry, [1], weights.base, 0, 1)
+        var y = [UInt16](repeating: 0, count: x.count)
+        apus_amx_multiply(
+            &geometry, x, weights.base, nil, &y, scratch.base, 1, 0, apus_amx_parts(&geometry))
+        for (place, input) in inputs.enumerated() {
+            let v = Double(input)
+            let expected =
+                switch function {
+                case apus_relu: max(0, v)
+                case apus_relu6: min(6, max(0, v))
+                case apus_silu: v / (1 + exp(-v))
+                default: v
+                }
+            let got = Double(Float(bitPattern: UInt32(y[place * 16]) << 16))
+            // Half a unit in the last of eight bits, and what the estimates add.
+            let tolerance = abs(expected) * (0x1p-8 + 2e-4)
+            #expect(abs(got - expected) <= tolerance, "\(v) became \(got), not \(expected)")
         }
     }
 }

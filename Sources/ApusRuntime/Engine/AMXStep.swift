@@ -189,24 +189,25 @@ final class AMXStep: Step {
 
     private func multiply(
         _ x: UnsafeMutableRawPointer, _ y: UnsafeMutableRawPointer,
-        _ scratch: UnsafeMutableRawPointer,
-        _ version: Int
+        _ scratch: UnsafeMutableRawPointer, _ version: Int
     ) {
         let weights = kept.map { UnsafeMutableRawPointer($0.base) } ?? scratch
         let own = scratch + firstBytes
         let isStale = operands.computesWeights || keptVersion != version
         if isStale { fold?() }
-        var bias: UnsafeMutablePointer<Float>?
-        if problem.bias, let from = operands.bias {
+        let isWanted = isStale || kept == nil
+        let bias = operands.bias.map { from in
             let to = (weights + AMXStep.weightBytes(geometries)).assumingMemoryBound(to: Float.self)
-            to.update(from: from, count: problem.output[1])
-            (to + problem.output[1]).update(
-                repeating: 0, count: AMXStep.biasCount(problem) - problem.output[1])
-            bias = to
+            if isWanted {
+                to.update(from: from, count: problem.output[1])
+                (to + problem.output[1]).update(
+                    repeating: 0, count: AMXStep.biasCount(problem) - problem.output[1])
+            }
+            return to
         }
         var packed = weights
         for i in geometries.indices {
-            if isStale || kept == nil {
+            if isWanted {
                 team.split(apus_amx_pairs(&geometries[i])) { [packed] begin, end in
                     apus_amx_weights(&geometries[i], operands.weights, packed, begin, end)
                 }

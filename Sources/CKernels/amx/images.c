@@ -112,7 +112,8 @@ static long offset_bytes(const apus_amx *o) {
 
 long apus_amx_scratch(const apus_amx *o) {
     const Part most = apus_amx_largest_part(o, image_cut(o));
-    return tile_bytes(o) + offset_bytes(o) + (source_pairs(o) * apus_amx_block(o, most) * pixel_bytes(o, 1) + 63) / 64 * 64;
+    const long bytes = source_pairs(o) * apus_amx_block(o, most) * pixel_bytes(o, 1);
+    return tile_bytes(o) + offset_bytes(o) + (bytes + 63) / 64 * 64;
 }
 
 static void arrange(const apus_amx *o, const bf16 *x, Part part, char *to) {

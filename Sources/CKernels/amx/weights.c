@@ -16,8 +16,8 @@ static Cut gradient_cut(const apus_amx *o, long targetBlocks) {
     return apus_amx_cut(o, (o->batch + 1) / 2, ARRANGED / each, 1);
 }
 
-// ---- Scratch: tiles and their offsets; input [block of two][phases][row][image pair][column][channel][image]; output gradient
-// [block][tile][channel][pixel][image] ----
+// ---- Scratch: tiles and their offsets; input [block of two][phases][row][image pair][column][channel][image]; output
+// gradient [block][tile][channel][pixel][image] ----
 
 static long tile_bytes(const apus_amx *o, long targetBlocks) {
     const Part most = apus_amx_largest_part(o, gradient_cut(o, targetBlocks));
