@@ -21,7 +21,7 @@ final class LabPretrainer {
     private let target: ParameterStore?
     private let step: ContrastiveStep
 
-    /// The algorithm of every convolution that had a choice: what others need not find out again.
+    /// The algorithm of every convolution: what others need not find out again.
     var choices: [String: String] {
         step.session.choices.merging(step.targetSession?.choices ?? [:]) { first, _ in first }
     }

@@ -37,7 +37,7 @@ public struct PretrainingPlan: Hashable, Codable, Sendable {
     public var testImages: Int
     /// What was measured: seconds an image by label.
     public var secondsPerImage: [String: Double]
-    /// The algorithm of every convolution that had a choice, by problem: all runs round alike.
+    /// The algorithm of every convolution, by problem: all runs round alike.
     public var choices: [String: String] = [:]
 
     package func steps(_ job: PretrainingJob) -> Int {

@@ -40,7 +40,7 @@ public final class Session {
 
     public let program: Program
     public let parameters: ParameterStore
-    /// The algorithm of every convolution that had a choice, by problem: what a checkpoint stores.
+    /// The algorithm of every convolution, by problem: what a checkpoint stores.
     public let choices: [String: String]
     /// What runs on the library or our convolutions: layer path, operation and name of the kernel.
     public let implementations: [(path: String, operation: String, kernel: String)]

@@ -9,7 +9,7 @@ import Foundation
 /// and number of threads.
 package final class Tuner {
     /// The version of our own kernels: timings of others say nothing about these.
-    static let kernels = 8
+    static let kernels = 9
 
     /// Choices of this session by problem, to store with a checkpoint.
     package private(set) var used: [String: String] = [:]
@@ -54,8 +54,8 @@ package final class Tuner {
     }
 
     /// The choice for `problem` among `candidates`, timing them with `seconds` if it is new.
-    /// `seconds` returns nil for a candidate that cannot be used. What is not worth timing gets the
-    /// first candidate.
+    /// `seconds` returns nil for a candidate that cannot be used. What is not worth timing, or has no choice, gets
+    /// the first candidate.
     package func choose(
         _ problem: String, _ candidates: [String], isWorthTiming: Bool = true,
         seconds: (String) -> Double?
@@ -66,7 +66,7 @@ package final class Tuner {
             used[problem] = known
             return known
         }
-        guard tunes, isWorthTiming else {
+        guard tunes, isWorthTiming, candidates.count > 1 else {
             used[problem] = candidates.first
             return candidates.first
         }

@@ -50,7 +50,7 @@ public struct Evaluation: Hashable, Codable, Sendable {
 public final class Evaluator {
     public let batch: Int
     public let classes: Int
-    /// The algorithm of every convolution that had a choice, by problem.
+    /// The algorithm of every convolution, by problem.
     public var choices: [String: String] { session.choices }
     /// Bytes of activations and scratch memory.
     public var workspaceBytes: Int { session.workspaceBytes }

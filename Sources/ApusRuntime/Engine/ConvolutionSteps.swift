@@ -15,9 +15,6 @@ extension StepBuilder {
     ) throws -> any Step {
         let candidates = ConvolutionAlgorithm.candidates(
             problem, threads: team.threads, given: tuner.given[problem.key])
-        guard candidates.count > 1 else {
-            return try step(problem, candidates[0], operands, fold: fold)
-        }
         let chosen = tuner.choose(
             problem.key, candidates.map(\.rawValue), isWorthTiming: problem.isWorthTiming
         ) { name in

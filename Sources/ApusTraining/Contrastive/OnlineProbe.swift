@@ -24,7 +24,7 @@ public final class OnlineProbe {
     private let measured: SubsetSource
     private let preprocessing: Preprocessing
     private let threads: Int
-    /// The algorithm of every convolution that had a choice, by problem.
+    /// The algorithm of every convolution, by problem.
     var choices: [String: String] { encoder.choices }
     /// Bytes of activations and features.
     var bytes: Int {
