@@ -10,13 +10,15 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     case oneByOne = "apus-1x1"
     case ownDirect = "apus-direct"
     case amx = "apus-amx"
+    case vector = "apus-vector"
 
     /// The library's name; nil for what is our own.
     var kind: dnnl_alg_kind_t? {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
-        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne, .ownDirect, .amx: nil
+        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne, .ownDirect, .amx, .vector:
+            nil
         }
     }
 
@@ -35,6 +37,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     private static func withoutTiles(
         _ problem: ConvolutionProblem, threads: Int
     ) -> [ConvolutionAlgorithm] {
+        if VectorStep.supports(problem) { return [.vector] }
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
         if OneByOneStep.supports(problem) { return [.direct, .oneByOne] }
         let window = problem.window

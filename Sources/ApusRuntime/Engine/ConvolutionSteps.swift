@@ -46,6 +46,8 @@ extension StepBuilder {
             return OneByOneStep(problem, operands, team)
         case .ownDirect:
             return DirectStep(problem, operands, team, fold: fold)
+        case .vector:
+            return VectorStep(problem, operands, team, fold: fold)
         case .amx:
             return AMXStep(problem, operands, team, fold: fold)
         }

@@ -8,6 +8,13 @@ extension StepBuilder {
     func matmul(_ node: Node, _ transposeA: Bool, _ transposeB: Bool) throws -> any Step {
         let y = shape(node.outputs[0])
         let inner = shape(node.inputs[0])[transposeA ? 0 : 1]
+        if isInference && y[0] <= VectorStep.most && !transposeA && transposeB {
+            return VectorStep(
+                apus_vectors(count: y[0], xStep: inner, yStep: y[1], columns: inner), rows: y[1],
+                VectorStep.Operands(
+                    x: pointer(node.inputs[0]), matrix: pointer(node.inputs[1]), bias: nil,
+                    y: pointer(node.outputs[0])), team)
+        }
         let a = Descriptor.matrix(y[0], inner, transposed: transposeA)
         let b = Descriptor.matrix(inner, y[1], transposed: transposeB)
         let c = Descriptor.matrix(y[0], y[1], transposed: false)

@@ -239,6 +239,18 @@ void apus_one_by_one_correlate_pairs(
 /// Floats of the scratch for so many blocks of sources and of targets.
 long apus_one_by_one_pair_scratch(const apus_one_by_one *o, long sourceBlocks, long targetBlocks);
 
+// ---- Products of a matrix with a few vectors ----
+
+typedef struct {
+    /// Vectors, and floats between the beginnings of two in x and in y.
+    long count, xStep, yStep;
+    /// Of the matrix.
+    long columns;
+} apus_vectors;
+
+/// y = matrix * x + bias (may be null) for rows begin..<end.
+void apus_vector_products(const apus_vectors *v, const float *x, const float *matrix, const float *bias, float *y, long begin, long end);
+
 // ---- Convolution in use: images in blocks of 16, square kernels, for machines with AVX-512 ----
 
 typedef struct {
