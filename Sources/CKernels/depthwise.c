@@ -1,6 +1,7 @@
 #include "kernels.h"
 #include "clones.h"
 #include "elements.h"
+#include "transcendental.h"
 
 #include <string.h>
 
@@ -20,8 +21,15 @@ typedef struct {
     void *out;
     /// Pixels between outputs where they lie.
     long outStep;
-    bool adds, rectifies;
+    /// Whether sums are added to what the outputs hold; applied last.
+    bool adds;
+    apus_function activation;
+    /// Sums on their way to outputs, where something is done to them or a tile reaches past the last.
+    float *sums;
 } depthwise_row;
+
+/// Whether more is done to sums than to write them.
+static bool needs_finish(const depthwise_row *r) { return r->adds || r->activation != apus_identity; }
 
 /// Rows in scratch: `lead` zeros, then `width` pixels, then zeros up to `length` pixels.
 typedef struct {
@@ -64,10 +72,18 @@ static long band_height(const depthwise_ring *ring, const apus_window *w) {
     return smaller(apus_depthwise_limit, (ring->rows - needed) / w->strideHeight + 1);
 }
 
+static long sums_length(const apus_window *w) { return larger(w->outputWidth, w->inputWidth) + 7; }
+
 long apus_depthwise_scratch(long block, const apus_window *w) {
     depthwise_ring f = band_ring(block, w), g = gradient_ring(w);
-    // One more row of zeros stands for those outside the image.
-    return (larger(f.rows * f.length, g.rows * g.length) + f.length) * block;
+    // One more row of zeros stands for those outside the image; one holds sums.
+    const long rows = larger(f.rows * f.length, g.rows * g.length) + f.length;
+    return (rows + sums_length(w)) * block;
+}
+
+/// Where scratch has its row of sums.
+static long sums_at(long block, const apus_window *w) {
+    return apus_depthwise_scratch(block, w) - sums_length(w) * block;
 }
 
 #define BLOCK 16
@@ -85,9 +101,9 @@ long apus_depthwise_scratch(long block, const apus_window *w) {
 
 DISPATCH(apus_depthwise,
     (long block, apus_type type, const void *x, const float *weights, const float *bias, void *y,
-     bool adds, bool rectifies, const apus_window *w, float *scratch, long channelBlocks, long begin,
-     long end),
-    (type, x, weights, bias, y, adds, rectifies, w, scratch, channelBlocks, begin, end))
+     bool adds, apus_function activation, const apus_window *w, float *scratch, long channelBlocks,
+     long begin, long end),
+    (type, x, weights, bias, y, adds, activation, w, scratch, channelBlocks, begin, end))
 DISPATCH(apus_depthwise_input_gradient,
     (long block, apus_type type, const void *dy, const float *weights, void *dx, const apus_window *w,
      float *scratch, long channelBlocks, long begin, long end),

@@ -193,7 +193,8 @@ private struct DepthwiseExample {
         let units = chunks * blocks
         for (begin, end) in [(0, planes / 2), (planes / 2, planes)] {
             apus_depthwise(
-                block, type, x, packed, packedBias, &y, false, false, &geometry, &scratch, blocks,
+                block, type, x, packed, packedBias, &y, false, apus_identity, &geometry, &scratch,
+                blocks,
                 begin, end)
             apus_depthwise_input_gradient(
                 block, type, dy, packed, &dx, &geometry, &scratch, blocks, begin, end)

@@ -10,15 +10,15 @@ import Testing
     struct Case: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let network: Network
-        /// How many of its convolutions our direct sums can do.
-        let direct: Int?
+        /// How many of its operations an algorithm of our own does where it is asked to.
+        let own: (algorithm: String, count: Int)?
 
         init(
-            _ name: String, input: Shape, direct: Int? = nil,
+            _ name: String, input: Shape, own: (algorithm: String, count: Int)? = nil,
             @LayerBuilder _ layers: () -> [Layer]
         ) {
             testDescription = name
-            self.direct = direct
+            self.own = own
             network = Network(name, input: input, layers)
         }
     }
@@ -83,7 +83,7 @@ import Testing
             }
             Convolution("c", 10, kernel: 1, stride: 2, bias: true)
         },
-        Case("every ending of a direct sum", input: [20, 9, 13], direct: 4) {
+        Case("every ending of a direct sum", input: [20, 9, 13], own: ("apus-direct", 4)) {
             Residual("") {
                 Convolution("a", 40, kernel: 1)
                 BatchNorm("b")
@@ -97,7 +97,7 @@ import Testing
             Activation(.relu)
             Convolution("g", 33, kernel: 1)
         },
-        Case("direct sums over windows", input: [35, 15, 11], direct: 4) {
+        Case("direct sums over windows", input: [35, 15, 11], own: ("apus-direct", 4)) {
             Convolution("a", 40, kernel: 5, stride: 2)
             BatchNorm("b")
             Convolution("c", 24, kernel: 3)
@@ -106,8 +106,36 @@ import Testing
             Convolution("f", 16, kernel: 1, stride: 2)
             BatchNorm("g")
         },
-        Case("direct sums over many pixels", input: [17, 31, 19], direct: 1) {
+        Case("direct sums over many pixels", input: [17, 31, 19], own: ("apus-direct", 1)) {
             Convolution("a", 50, kernel: 1, bias: true)
+        },
+        Case("every ending of a depthwise sum", input: [24, 11, 17], own: ("apus-depthwise", 5)) {
+            Convolution.depthwise("a", kernel: 3)
+            BatchNorm("b")
+            Activation(.silu)
+            Convolution.depthwise("c", kernel: 5, stride: 2)
+            BatchNorm("d")
+            Activation(.relu6)
+            Residual("") {
+                Convolution.depthwise("e", kernel: 3)
+                BatchNorm("f")
+            }
+            Activation(.relu)
+            Residual("") {
+                Convolution.depthwise("g", kernel: 3, dilation: 2)
+                BatchNorm("h")
+            }
+            Activation(.silu)
+            Convolution.depthwise("i", kernel: 7)
+        },
+        Case("images of one pixel", input: [37, 1, 1], own: ("apus-vector", 4)) {
+            Convolution("a", 250, kernel: 1, bias: true)
+            Activation(.silu)
+            Convolution("b", 9, kernel: 1)
+            BatchNorm("c")
+            Convolution("d", 53, kernel: 1, stride: 2)
+            Flatten()
+            Dense("e", 7)
         },
         Case("a bias keeps its own addition", input: [16, 8, 8]) {
             Convolution("a", 16, kernel: 3, bias: true)
@@ -155,16 +183,16 @@ import Testing
                 .choices
             for algorithm in [
                 "direct", "apus-winograd-tiles", "apus-winograd-channels", "apus-direct",
-                "apus-amx",
+                "apus-depthwise", "apus-vector", "apus-amx",
             ] {
                 // Where it is not offered, the direct algorithm steps in.
                 configuration.choices = problems.mapValues { _ in algorithm }
                 let session = try Session(graph, parameters: store, configuration: configuration)
-                if let direct = example.direct, algorithm == "apus-direct", precision == .fp32,
+                if let own = example.own, algorithm == own.algorithm, fuses, precision == .fp32,
                     Machine.hasAVX512
                 {
                     let count = session.implementations.count { $0.kernel == algorithm }
-                    #expect(count == direct)
+                    #expect(count == own.count)
                 }
                 // Twice, the first time of another image: weights that depend on it must not stay.
                 for image in [images.elements.reversed(), images.elements] {
@@ -181,8 +209,9 @@ import Testing
     }
 
     /// Threads share out pixels and channels, never a sum.
-    @Test(.enabled(if: Machine.hasAVX512)) func directSumsDoNotDependOnThreads() throws {
-        for example in Self.cases where example.direct != nil {
+    @Test(.enabled(if: Machine.hasAVX512)) func sumsDoNotDependOnThreads() throws {
+        for example in Self.cases {
+            guard let own = example.own else { continue }
             var network = example.network
             network.layers += [Flatten().layer]
             let graph = try network.graph(batch: 2, mode: .inference)
@@ -196,7 +225,7 @@ import Testing
                 configuration.threads = threads
                 let problems = try Session(graph, parameters: store, configuration: configuration)
                     .choices
-                configuration.choices = problems.mapValues { _ in "apus-direct" }
+                configuration.choices = problems.mapValues { _ in own.algorithm }
                 let session = try Session(graph, parameters: store, configuration: configuration)
                 session.setInput("images", images)
                 session.run()

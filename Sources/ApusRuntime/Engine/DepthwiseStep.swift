@@ -33,7 +33,7 @@ final class DepthwiseStep: Step {
         else {
             return false
         }
-        return (problem.activation == nil || problem.rectifies)
+        return [nil, .relu, .relu6, .silu].contains(problem.activation)
             && problem.groups == problem.input[1] && problem.groups == problem.output[1]
             && problem.window.kernel.height <= apus_depthwise_limit
     }
@@ -98,11 +98,12 @@ final class DepthwiseStep: Step {
         let planes = problem.input[0] * channelBlocks
         switch problem.pass {
         case .forward:
+            let activation = problem.activation?.kernel.0 ?? apus_identity
             split(planes) { geometry, scratch, begin, end in
                 apus_depthwise(
                     block, problem.type.kernel, o.input, packed, problem.bias ? bias : nil,
-                    o.output, problem.adds, problem.rectifies, geometry, scratch, channelBlocks,
-                    begin, end)
+                    o.output, problem.adds, activation, geometry, scratch, channelBlocks, begin,
+                    end)
             }
         case .inputGradient:
             split(planes) { geometry, scratch, begin, end in

@@ -139,11 +139,12 @@ long apus_depthwise_scratch(long block, const apus_window *w);
 /// Weights [channel][tap] to [channel block][tap][lane] with zeros past the last channel, as the
 /// passes below want them (and a bias, one tap a channel); for channel blocks begin..<end.
 void apus_depthwise_pack(long block, const float *w, float *packed, long channels, long taps, long begin, long end);
-/// The forward pass, with bias unless it is null; optionally added to y, and then max(0, .).
+/// The forward pass, with bias unless it is null; optionally added to y, and then the activation, of which the
+/// kernels know relu, relu6 and silu.
 void apus_depthwise(
     long block, apus_type type, const void *x, const float *weights, const float *bias, void *y,
-    bool adds, bool rectifies, const apus_window *w, float *scratch, long channelBlocks, long begin,
-    long end);
+    bool adds, apus_function activation, const apus_window *w, float *scratch, long channelBlocks,
+    long begin, long end);
 void apus_depthwise_input_gradient(
     long block, apus_type type, const void *dy, const float *weights, void *dx, const apus_window *w,
     float *scratch, long channelBlocks, long begin, long end);
