@@ -6,6 +6,7 @@
 #include "kernels.h"
 #include "onebyone/product.h"
 #include "transcendental.h"
+#include "wide.h"
 
 #include <string.h>
 
@@ -103,54 +104,22 @@ static void findTaps(const apus_direct *d, long offsets[MOST_TAPS]) {
 
 // ---- Output ----
 
-// Sixteen numbers at a time, whatever the compiler prefers.
-#define LANEWISE _Pragma("clang loop vectorize_width(16) interleave_count(2)")
+#define ACTIVATE(RESULT)                                                                        \
+    for (long i = 0; i < count; i += 16) {                                                      \
+        const vector_16 v = LOAD(float, 16, y + i);                                             \
+        STORE(float, 16, y + i, RESULT);                                                        \
+    }
 
 static WIDE void activate(apus_function f, float *y, long count) {
+    const vector_16 zero = {0};
     switch (f) {
-    case apus_relu:
-        LANEWISE for (long i = 0; i < count; i++) y[i] = y[i] > 0 ? y[i] : 0;
-        break;
+    case apus_relu: ACTIVATE(__builtin_elementwise_max(v, zero)) break;
     case apus_relu6:
-        LANEWISE for (long i = 0; i < count; i++) y[i] = y[i] > 6 ? 6 : (y[i] > 0 ? y[i] : 0);
-        break;
-    case apus_silu:
-        LANEWISE for (long i = 0; i < count; i++) y[i] = y[i] * sigmoid(y[i]);
-        break;
+        ACTIVATE(__builtin_elementwise_min(__builtin_elementwise_max(v, zero), zero + 6)) break;
+    case apus_silu: ACTIVATE(VECTOR_SILU(16, v)) break;
     default: break;
     }
 }
-
-typedef void Multiply(
-    const float *x, long xBlock, const long *offsets, long taps, const float *u,
-    const float *bias, bool adds, float *y, long yBlock, long blocksIn, const char *next,
-    long lines);
-
-#define MULTIPLY(PIXELS)                                                                        \
-    static WIDE void pair_##PIXELS(                                                             \
-        const float *x, long xBlock, const long *offsets, long taps, const float *u,            \
-        const float *bias, bool adds, float *y, long yBlock, long blocksIn, const char *next,   \
-        long lines) {                                                                           \
-        multiply(                                                                               \
-            x, xBlock, offsets, taps, u, bias, adds, y, yBlock, blocksIn, next, lines, PIXELS,  \
-            2);                                                                                 \
-    }                                                                                           \
-    static WIDE void single_##PIXELS(                                                           \
-        const float *x, long xBlock, const long *offsets, long taps, const float *u,            \
-        const float *bias, bool adds, float *y, long yBlock, long blocksIn, const char *next,   \
-        long lines) {                                                                           \
-        multiply(                                                                               \
-            x, xBlock, offsets, taps, u, bias, adds, y, yBlock, blocksIn, next, lines, PIXELS,  \
-            1);                                                                                 \
-    }
-MULTIPLY(1) MULTIPLY(2) MULTIPLY(3) MULTIPLY(4) MULTIPLY(5) MULTIPLY(6)
-MULTIPLY(7) MULTIPLY(8) MULTIPLY(9) MULTIPLY(10) MULTIPLY(11) MULTIPLY(12)
-
-/// By the number of pixels, less one.
-static Multiply *const pairs[] = { pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7, pair_8,
-                                   pair_9, pair_10, pair_11, pair_12 };
-static Multiply *const singles[] = { single_1, single_2, single_3, single_4, single_5, single_6,
-                                     single_7, single_8, single_9, single_10, single_11, single_12 };
 
 static long chunks(const apus_direct *d) { return (pixels(d) + CHUNK - 1) / CHUNK; }
 
@@ -166,30 +135,34 @@ static void unit(
     const long begin = pixels(d) * chunk / chunks(d), end = pixels(d) * (chunk + 1) / chunks(d);
     const long count = end - begin, groups = (count + MOST_PIXELS - 1) / MOST_PIXELS;
     const long plane = pixels(d) * 16;
-    // Channels times taps of an input block, and the blocks of a slice.
-    const long inputs = taps(d) * 16, most = inputs < DEPTH ? DEPTH / inputs : 1;
+    // Input blocks of a slice.
+    const long most = taps(d) * 16 < DEPTH ? DEPTH / (taps(d) * 16) : 1;
     const bool isPair = pair * 2 + 1 < blocksOut;
     const float *from = v + image * blocksIn * arranged(d) + begin * 16;
     float *to = y + ((image * blocksOut + pair * 2) * pixels(d) + begin) * 16;
-    u += pair * 2 * blocksIn * inputs * 16;
-    if (bias) bias += pair * 32;
+    Product p = {
+        .xBlock = arranged(d), .yBlock = plane, .offsets = offsets, .taps = taps(d),
+        .u = u + pair * 2 * blocksIn * taps(d) * 256 };
     for (long block = 0; block < blocksIn; block += most) {
         const long depth = blocksIn - block < most ? blocksIn - block : most;
-        const long slice = depth * inputs * (isPair ? 32 : 16);
+        const long slice = depth * taps(d) * (isPair ? 512 : 256);
+        const long rest = d->inputChannels - block * 16;
+        p.channels = rest < depth * 16 ? rest : depth * 16;
+        p.bias = block == 0 && bias ? bias + pair * 32 : 0;
+        p.adds = block > 0 || d->adds;
         // Lines of the next slice, which also follows at the end of a pair.
-        const char *next = (const char *)(u + slice);
-        long lines = slice / 16;
+        p.next = (const char *)(p.u + slice);
+        p.lines = slice / 16;
         for (long group = 0; group < groups; group++) {
             const long first = count * group / groups;
-            (isPair ? pairs : singles)[count * (group + 1) / groups - first - 1](
-                from + block * arranged(d) + first * 16, arranged(d), offsets, taps(d), u,
-                block == 0 ? bias : 0, block > 0 || d->adds, to + first * 16, plane, depth, next,
-                lines);
-            const long fetched = depth * inputs < lines ? depth * inputs : lines;
-            next += fetched * 64;
-            lines -= fetched;
+            p.x = from + block * arranged(d) + first * 16;
+            p.y = to + first * 16;
+            apus_product(&p, count * (group + 1) / groups - first, isPair);
+            const long fetched = p.channels * taps(d) < p.lines ? p.channels * taps(d) : p.lines;
+            p.next += fetched * 64;
+            p.lines -= fetched;
         }
-        u += slice;
+        p.u += slice;
     }
     activate(d->activation, to, count * 16);
     if (isPair) activate(d->activation, to + plane, count * 16);

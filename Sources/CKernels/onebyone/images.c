@@ -3,36 +3,14 @@
 #include "product.h"
 #include "../turn.h"
 
-typedef void Multiply(
-    const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,
-    const char *next, long lines);
-
-#define MULTIPLY(PIXELS)                                                                       \
-    static WIDE void pair_##PIXELS(                                                             \
-        const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,      \
-        const char *next, long lines) {                                                         \
-        multiply(x, xBlock, 0, 1, u, 0, false, y, yBlock, blocksIn, next, lines, PIXELS, 2);    \
-    }                                                                                           \
-    static WIDE void single_##PIXELS(                                                           \
-        const float *x, long xBlock, const float *u, float *y, long yBlock, long blocksIn,      \
-        const char *next, long lines) {                                                         \
-        multiply(x, xBlock, 0, 1, u, 0, false, y, yBlock, blocksIn, next, lines, PIXELS, 1);    \
-    }
-MULTIPLY(1) MULTIPLY(2) MULTIPLY(3) MULTIPLY(4) MULTIPLY(5) MULTIPLY(6)
-MULTIPLY(7) MULTIPLY(8) MULTIPLY(9) MULTIPLY(10) MULTIPLY(11) MULTIPLY(12)
-
-/// By the number of pixels, less one.
-static Multiply *const pairs[] = { pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7, pair_8,
-                                   pair_9, pair_10, pair_11, pair_12 };
-static Multiply *const singles[] = { single_1, single_2, single_3, single_4, single_5, single_6,
-                                     single_7, single_8, single_9, single_10, single_11, single_12 };
-
 long apus_one_by_one_chunks(const apus_one_by_one *o) { return o->batch * chunks_per_image(o, IMAGE_CHUNK); }
 
 void apus_one_by_one_multiply(
     const apus_one_by_one *o, const float *x, const float *u, float *y, long begin, long end) {
     const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
-    const long plane = o->pixels * 16;
+    const long plane = o->pixels * 16, noOffset = 0;
+    Product p = {
+        .xBlock = plane, .yBlock = plane, .channels = o->sources, .offsets = &noOffset, .taps = 1 };
     for (long index = begin; index < end; index++) {
         const Chunk chunk = chunk_at(o, index, IMAGE_CHUNK);
         const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, IMAGE_CHUNK);
@@ -42,18 +20,17 @@ void apus_one_by_one_multiply(
         // The block of the next chunk that is being fetched, and how much of it has been.
         long block = 0, fetched = 0;
         for (long target = 0; target < blocksOut; target += 2) {
-            const bool isPair = target + 1 < blocksOut;
-            const float *weights = u + target * blocksIn * 256;
+            p.u = u + target * blocksIn * 256;
             for (long group = 0; group < groups; group++) {
                 const long first = chunk.count * group / groups;
                 const long count = chunk.count * (group + 1) / groups - first;
-                const float *ahead = block < blocksIn
-                    ? chunk_of(o, x, o->sources, next, block) + fetched * 16 : from;
-                const long lines = block < blocksIn ? next.count - fetched : 0;
-                (isPair ? pairs : singles)[count - 1](
-                    from + first * 16, plane, weights, to + target * plane + first * 16, plane,
-                    blocksIn, (const char *)ahead, lines);
-                fetched += blocksIn * 16;
+                p.x = from + first * 16;
+                p.y = to + target * plane + first * 16;
+                p.next = (const char *)(
+                    block < blocksIn ? chunk_of(o, x, o->sources, next, block) + fetched * 16 : from);
+                p.lines = block < blocksIn ? next.count - fetched : 0;
+                apus_product(&p, count, target + 1 < blocksOut);
+                fetched += o->sources;
                 if (fetched >= next.count) { block++; fetched = 0; }
             }
         }
