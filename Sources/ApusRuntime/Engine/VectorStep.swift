@@ -16,6 +16,8 @@ final class VectorStep: Step {
         var matrix: UnsafePointer<Float>
         var bias: UnsafePointer<Float>?
         var y: UnsafeMutablePointer<Float>
+        /// Whether the matrix is a result, another in every run.
+        var computesMatrix = false
     }
 
     let implementation: String? = ConvolutionAlgorithm.vector.rawValue
@@ -59,7 +61,8 @@ final class VectorStep: Step {
             rows: output[1],
             Operands(
                 x: operands.input.assumingMemoryBound(to: Float.self), matrix: operands.weights,
-                bias: operands.bias, y: operands.output.assumingMemoryBound(to: Float.self)),
+                bias: operands.bias, y: operands.output.assumingMemoryBound(to: Float.self),
+                computesMatrix: operands.computesWeights),
             team, fold: fold)
     }
 
@@ -69,13 +72,13 @@ final class VectorStep: Step {
     func bind(scratch: UnsafeMutableRawPointer) { foldedVersion = -1 }
 
     func run(_ context: RunContext) {
-        if let fold, foldedVersion != context.parameterVersion {
+        let o = operands
+        if let fold, o.computesMatrix || foldedVersion != context.parameterVersion {
             fold()
             foldedVersion = context.parameterVersion
         }
         // Waking the team takes as long as reading some thousand weights.
         let grain = rows * geometry.columns < 1 << 13 ? rows + 1 : 2
-        let o = operands
         withUnsafePointer(to: geometry) { geometry in
             team.split(rows, grain: grain) { begin, end in
                 apus_vector_products(geometry, o.x, o.matrix, o.bias, o.y, begin, end)
