@@ -53,6 +53,10 @@ extension StepBuilder {
         }
     }
 
+    /// Scratch memory beyond which an algorithm is not taken: all steps share one block, and Winograd's for one layer
+    /// of ResNet-50 would be larger than those of all others, for a thousandth of its step.
+    private static var mostScratchBytes: Int { 64 << 20 }
+
     /// Times a candidate on the session's own memory; nil if it cannot be used.
     private func seconds(
         _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm,
@@ -61,7 +65,9 @@ extension StepBuilder {
         guard let step = try? step(problem, algorithm, operands) else { return nil }
         // A scalar reference path is never worth timing beside another.
         if step.implementation?.hasPrefix("ref") ?? false { return nil }
-        let scratch = Arena(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
+        if algorithm != .direct && step.scratchBytes > Self.mostScratchBytes { return nil }
+        // Mapped, so that the system has it back at once.
+        let scratch = Arena.largePages(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
         guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
         let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
         step.run(context)
