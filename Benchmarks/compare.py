@@ -2,7 +2,8 @@
 
 Every measurement is a process of its own, and a round measures every contender once, so that what
 else runs on the machine meets all of them. A figure is the median over the rounds of each process's
-median step; a ratio above 1 says that Apus is faster than the fastest peer.
+median step; a ratio above 1 says that Apus is faster than the fastest peer. Where a neighbour slows
+the machine down for seconds, medians say who met it: the ratio of the shortest rounds leaves it out.
 """
 import argparse
 import datetime
@@ -86,8 +87,9 @@ def main():
         + ", ".join(f"{name} {version}" for name, version in found.items())
         + f".\n`scripts/compare.sh {shlex.join(sys.argv[1:])}`\n\n"
         f"Rounds: {options.rounds}, one process with {options.steps} timed steps a contender, "
-        "in turn; figures\nare medians. The ratio is the fastest peer's time over ours. Memory is "
-        "the peak of the process above a bare start:\n`apus --version`, a peer after its imports; "
+        "in turn; figures\nare medians. The ratio is the fastest peer's time over ours; that of the "
+        "shortest rounds leaves out what\nelse runs on the machine. Memory is "
+        "the peak of the process above a bare start: `apus --version`, a peer after\nits imports; "
         "that of torch.compile includes its compiler.\n")
     _, base = run([options.apus, "--version"])
     rows, problems = {task: [] for task in TASKS}, []

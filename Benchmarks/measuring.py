@@ -74,7 +74,7 @@ def versions(options):
 
 
 def measure(case, options, folder, base):
-    """Times and memory of every contender, Apus first, by name: lists over the rounds."""
+    """Time, memory and the shortest round's time of every contender by name, and what failed."""
     size = ["--batch", str(case.batch), "--side", str(case.side)]
     ours = [options.apus, "bench", case.task, "--model", case.model, *size, "--precision",
             case.precision, "--steps", str(options.steps), "--threads", str(options.threads),
@@ -108,6 +108,7 @@ def measure(case, options, folder, base):
                 figure = f"failed: {failure}"
             print(f"{case}, round {number + 1}: {name} {figure}", file=sys.stderr, flush=True)
     medians = {
-        name: tuple(statistics.median(column) for column in zip(*figures))
+        name: (*(statistics.median(column) for column in zip(*figures)),
+               min(time for time, _ in figures))
         for name, figures in results.items() if figures and name not in failures}
     return medians, failures

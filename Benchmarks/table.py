@@ -11,10 +11,12 @@ def row(case, names, medians):
     peers = [name for name in names if name in medians]
     best = min(peers, key=lambda name: medians[name][0], default=None)
     both = "apus" in medians and best is not None
+    shortest = min((medians[name][2] for name in peers), default=0)
     return [
         case.model, str(case.batch), str(case.side), case.precision, text("apus"),
         *map(text, names),
         f"{medians[best][0] / medians['apus'][0]:.2f}" if both else "-",
+        f"{shortest / medians['apus'][2]:.2f}" if both else "-",
         best or "-",
         f"{medians['apus'][1]:.0f}" if "apus" in medians else "-",
         f"{medians[best][1]:.0f}" if best else "-"]
@@ -27,8 +29,8 @@ def markdown(task, rows):
             if name not in names and any(name in medians for _, medians in rows):
                 names.append(name)
     header = ["model", "batch", "side", "precision", "Apus ms", *(f"{n} ms" for n in names),
-              "ratio", "best peer", "Apus MiB", "best peer MiB"]
-    lines = [header, ["---", *["---:"] * 2, "---", *["---:"] * (len(names) + 2), "---",
+              "ratio", "of shortest", "best peer", "Apus MiB", "best peer MiB"]
+    lines = [header, ["---", *["---:"] * 2, "---", *["---:"] * (len(names) + 3), "---",
                       "---:", "---:"]]
     lines += [row(case, names, medians) for case, medians in rows]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
