@@ -53,9 +53,10 @@ extension StepBuilder {
         }
     }
 
-    /// Scratch memory beyond which an algorithm is not taken: all steps share one block, and Winograd's for one layer
-    /// of ResNet-50 would be larger than those of all others, for a thousandth of its step.
-    private static var mostScratchBytes: Int { 64 << 20 }
+    /// Scratch memory beyond which an algorithm is not taken, 32 MiB a thread: all steps share one block, and on
+    /// two threads Winograd's for one layer of ResNet-50 would be larger than those of all others, for a thousandth of
+    /// its step.
+    private var mostScratchBytes: Int { max(2, team.threads) * (32 << 20) }
 
     /// Times a candidate on the session's own memory; nil if it cannot be used.
     private func seconds(
@@ -65,7 +66,7 @@ extension StepBuilder {
         guard let step = try? step(problem, algorithm, operands) else { return nil }
         // A scalar reference path is never worth timing beside another.
         if step.implementation?.hasPrefix("ref") ?? false { return nil }
-        if algorithm != .direct && step.scratchBytes > Self.mostScratchBytes { return nil }
+        if algorithm != .direct && step.scratchBytes > mostScratchBytes { return nil }
         // Mapped, so that the system has it back at once.
         let scratch = Arena.largePages(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
         guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
