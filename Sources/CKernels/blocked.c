@@ -1,6 +1,7 @@
 #include "kernels.h"
 #include "clones.h"
 #include "elements.h"
+#include "transcendental.h"
 
 #include <string.h>
 

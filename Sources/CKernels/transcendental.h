@@ -38,25 +38,26 @@ INLINE float logarithm(float x) {
 
 INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
-/// x / (1 + e^-x) of a vector of B floats, 4e-7 of the result for x above -4 and as much of 1 below: 2^f by a
-/// minimax polynomial (7.5e-8).
-#define VECTOR_SILU(B, x) VECTOR_SILU_(B, x)
-#define VECTOR_SILU_(B, x)                                                                        \
-    ({                                                                                            \
-        const vector_##B x_ = (x);                                                                \
-        vector_##B t_ = x_ * -1.44269504f;                                                        \
-        t_ = __builtin_elementwise_max(t_, (vector_##B){0} - 126);                                \
-        t_ = __builtin_elementwise_min(t_, (vector_##B){0} + 126);                                \
-        /* Added to this a number is rounded to an integer, which then stands in the lowest bits. */ \
-        const vector_##B shift_ = (vector_##B){0} + 0x1.8p23f, n_ = t_ + shift_;                  \
-        const vector_##B f_ = t_ - (n_ - shift_);                                                 \
-        vector_##B p_ = f_ * 0.0013276472f + 0.00967554133f;                                      \
-        p_ = p_ * f_ + 0.0555071327f;                                                             \
-        p_ = p_ * f_ + 0.240221197f;                                                              \
-        p_ = p_ * f_ + 0.693146967f;                                                              \
-        p_ = p_ * f_ + 1.00000007f;                                                               \
-        x_ / ((vector_##B)((bits_##B)p_ + ((bits_##B)n_ << 23)) + 1);                             \
+/// exponential() of a vector of B floats.
+#define VECTOR_EXPONENTIAL(B, x) VECTOR_EXPONENTIAL_(B, x)
+#define VECTOR_EXPONENTIAL_(B, x)                                                          \
+    ({                                                                                     \
+        const vector_##B low_ = (vector_##B){0} - 87, high_ = (vector_##B){0} + 88;        \
+        const vector_##B x_ =                                                              \
+            __builtin_elementwise_max(__builtin_elementwise_min((vector_##B)(x), high_), low_); \
+        const vector_##B n_ = x_ * 1.44269504f + 0x1.8p23f, whole_ = n_ - 0x1.8p23f;       \
+        const vector_##B r_ = (x_ - whole_ * 0.693359375f) + whole_ * 2.12194440e-4f;      \
+        vector_##B p_ = 8.28988757e-3f * r_ + 4.19002399e-2f;                              \
+        p_ = p_ * r_ + 1.66676551e-1f;                                                     \
+        p_ = p_ * r_ + 4.99991328e-1f;                                                     \
+        p_ = p_ * r_ + 9.99999702e-1f;                                                     \
+        p_ = p_ * r_ + 1.0f;                                                               \
+        (vector_##B)((bits_##B)p_ + ((bits_##B)n_ << 23));                                 \
     })
+
+/// x / (1 + e^-x) of a vector of B floats.
+#define VECTOR_SILU(B, x)                                                                  \
+    ({ const __typeof__(x) v_ = (x); v_ / (1.0f + VECTOR_EXPONENTIAL(B, -v_)); })
 
 /// Near zero 1 - 2 / (e^2x + 1) loses digits; the odd series keeps them.
 INLINE float hyperbolic_tangent(float x) {

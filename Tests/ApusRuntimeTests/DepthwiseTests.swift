@@ -2,6 +2,7 @@ import ApusGraph
 import ApusRuntime
 import ApusTensor
 import CKernels
+import Foundation
 import Testing
 
 /// Our own depthwise kernels, in the engine against the reference executor and called directly.
@@ -86,6 +87,38 @@ import Testing
                     #expect(values.count == expected.count)
                     #expect(worst < (isRounded ? 4e-3 : 2e-6), "\(name), \(type), \(channels)")
                 }
+            }
+        }
+    }
+}
+
+extension DepthwiseTests {
+    /// The weight is one: what comes out is the activation of what went in and of what was there.
+    @Test(arguments: [apus_identity, apus_relu, apus_relu6, apus_silu], [8, 16])
+    func endings(_ function: apus_function, block: Int) {
+        var geometry = apus_window(
+            inputHeight: 3, inputWidth: 101, outputHeight: 3, outputWidth: 101, kernelHeight: 1,
+            kernelWidth: 1, strideHeight: 1, strideWidth: 1, dilationHeight: 1, dilationWidth: 1,
+            padTop: 0, padLeft: 0)
+        let x = (0..<303 * block).map { 200 * Float($0) / Float(303 * block) - 100 }
+        let weights = [Float](repeating: 1, count: block)
+        var scratch = [Float](repeating: .nan, count: apus_depthwise_scratch(block, &geometry))
+        for adds in [false, true] {
+            var y = [Float](repeating: 2, count: x.count)
+            apus_depthwise(
+                block, apus_float32, x, weights, nil, &y, adds, function, &geometry, &scratch, 1,
+                0, 1)
+            for (input, got) in zip(x, y) {
+                let v = Double(adds ? input + 2 : input)
+                let expected =
+                    switch function {
+                    case apus_relu: max(0, v)
+                    case apus_relu6: min(6, max(0, v))
+                    case apus_silu: v / (1 + exp(-v))
+                    default: v
+                    }
+                // Beyond -87 the exponential is constant.
+                #expect(abs(Double(got) - expected) <= 1e-6 * abs(expected) + 1e-30, "of \(v)")
             }
         }
     }
@@ -194,8 +227,7 @@ private struct DepthwiseExample {
         for (begin, end) in [(0, planes / 2), (planes / 2, planes)] {
             apus_depthwise(
                 block, type, x, packed, packedBias, &y, false, apus_identity, &geometry, &scratch,
-                blocks,
-                begin, end)
+                blocks, begin, end)
             apus_depthwise_input_gradient(
                 block, type, dy, packed, &dx, &geometry, &scratch, blocks, begin, end)
         }

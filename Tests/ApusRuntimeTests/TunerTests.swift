@@ -33,6 +33,17 @@ import Testing
         #expect(tuner.used == ["p": "direct"])
     }
 
+    /// What had no choice is in a checkpoint, too, and costs no time.
+    @Test func aSingleCandidateIsNotedUntimed() {
+        let tuner = Tuner(machine: "m", file: nil)
+        let choice = tuner.choose("p", ["direct"]) { _ in
+            Issue.record("a single candidate was timed")
+            return 1
+        }
+        #expect(choice == "direct")
+        #expect(tuner.used == ["p": "direct"])
+    }
+
     @Test func givenChoicesAreNotQuestioned() throws {
         try withFile { file in
             let other = Tuner(machine: "m", file: file)
