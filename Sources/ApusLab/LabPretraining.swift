@@ -106,12 +106,10 @@ extension LabContext {
             return plan
         }
         note(networks: jobs.map(\.recipe.encoder))
-        note(
-            plan: "\(jobs.map(\.label).joined(separator: ", ")): \(plan.images) images seen (times "
-                + "the length of the job), \(seeds.count) seeds; probes fitted to "
-                + "\(plan.probeImages) images and measured on \(plan.testImages)")
         var done = 0
-        return try jobs.map { job in
+        var pace = Pace()
+        let clock = ContinuousClock()
+        let trained = try jobs.map { job in
             var ready: LabPretrainer?
             let results = try seeds.map { seed in
                 done += 1
@@ -126,17 +124,31 @@ extension LabContext {
                     let trainer = try ready ?? pretrainer(job, plan.choices)
                     ready = trainer
                     let place = "\(done) of \(jobs.count * seeds.count)"
-                    return try trainer.run(
+                    let start = clock.now
+                    let result = try trainer.run(
                         seed: seed, plan, shouldStop: shouldStop,
                         progress: { step in
                             report(
                                 "pretraining \(job.label), seed \(seed) (\(place)): step \(step) "
                                     + "of \(steps)")
                         }, inspect: inspect)
+                    if !result.hasDiverged {
+                        pace.add(
+                            planned: Double(steps * job.recipe.batch)
+                                * (plan.secondsPerImage[job.label] ?? 0),
+                            taken: clock.now - start)
+                    }
+                    return result
                 }
             }
             return PretrainedJob(job: job, results: results, plan: plan)
         }
+        let kept = try once("pretraining-pace", request) { pace }
+        note(
+            plan: "\(jobs.map(\.label).joined(separator: ", ")): \(plan.images) images seen (times "
+                + "the length of the job), \(seeds.count) seeds; probes fitted to "
+                + "\(plan.probeImages) images and measured on \(plan.testImages)" + kept.remark)
+        return trained
     }
 
     /// About 80 % of the time is for training, on at most 200 times the `train` images; probes read images

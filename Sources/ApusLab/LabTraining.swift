@@ -39,12 +39,10 @@ extension LabContext {
         let data = try data ?? self.data()
         let (plan, first) = try plan(jobs, data, share: share, points: points)
         note(networks: jobs.map(\.network))
-        note(
-            plan: "\(jobs.map(\.label).joined(separator: ", ")): \(plan.steps) steps each, "
-                + "\(seeds.count) seeds; test error on \(plan.testImages) images along the way and on "
-                + "\(plan.lastTestImages) at the end")
         var done = 0
-        return try jobs.map { job in
+        var pace = Pace()
+        let clock = ContinuousClock()
+        let trained = try jobs.map { job in
             var trainer = first?.job == job ? first : nil
             let results = try seeds.map { seed in
                 done += 1
@@ -57,17 +55,36 @@ extension LabContext {
                     let ready = try trainer ?? LabTrainer(job, data, configuration)
                     trainer = ready
                     let place = "\(done) of \(jobs.count * seeds.count)"
-                    return try ready.run(
+                    let start = clock.now
+                    let result = try ready.run(
                         seed: seed, plan, shouldStop: shouldStop,
                         progress: { step in
                             report(
                                 "training \(job.label), seed \(seed) (\(place)): step \(step) of "
                                     + "\(plan.steps)")
                         }, inspect: inspect)
+                    if !result.hasDiverged {
+                        pace.add(
+                            planned: Double(plan.steps) * (plan.secondsPerStep[job.label] ?? 0),
+                            taken: clock.now - start)
+                    }
+                    return result
                 }
             }
             return TrainedJob(job: job, results: results, plan: plan)
         }
+        let kept = try once("pace", request(jobs, data, seconds * share)) { pace }
+        note(
+            plan: "\(jobs.map(\.label).joined(separator: ", ")): \(plan.steps) steps each, "
+                + "\(seeds.count) seeds; test error on \(plan.testImages) images along the way and on "
+                + "\(plan.lastTestImages) at the end" + kept.remark)
+        return trained
+    }
+
+    private func request(_ jobs: [TrainingJob], _ data: LabData, _ seconds: Double) -> PlanRequest {
+        PlanRequest(
+            jobs: jobs, data: data.name, images: data.train.count, seeds: seeds.count,
+            seconds: seconds, threads: options.threads)
     }
 
     /// The plan for these jobs, and the trainer of the last one if any had to be timed.
@@ -75,10 +92,7 @@ extension LabContext {
         _ jobs: [TrainingJob], _ data: LabData, share: Double, points: Int
     ) throws -> (TrainingPlan, LabTrainer?) {
         var last: LabTrainer?
-        let request = PlanRequest(
-            jobs: jobs, data: data.name, images: data.train.count, seeds: seeds.count,
-            seconds: seconds * share, threads: options.threads)
-        let plan = try once("plan", request) {
+        let plan = try once("plan", request(jobs, data, seconds * share)) {
             var rates: [String: Double] = [:]
             for job in jobs {
                 if shouldStop() { throw LabInterrupted() }

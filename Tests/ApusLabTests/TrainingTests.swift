@@ -81,6 +81,16 @@ struct TrainingTests {
         #expect { try ask(1) } throws: { "\($0)".contains("damaged") }
     }
 
+    @Test("A plan made on a busy machine is told from others")
+    func pace() {
+        var pace = Pace()
+        #expect(pace.remark == "")
+        pace.add(planned: 10, taken: .seconds(11))
+        #expect(pace.remark == "")
+        pace.add(planned: 30, taken: .seconds(9))
+        #expect(pace.remark.contains("0.5 of the time"))
+    }
+
     @Test("The plan fits the budget")
     func plan() {
         let plan = LabContext.plan(
