@@ -12,7 +12,7 @@ struct ScaleCommand: ParsableCommand {
             5M-parameters, 500MiB (of a training step), 20ms (inference on this machine) or \
             900ms-step. --search looks for alpha, beta and gamma: with proxy every direction of a \
             grid is followed to twice the base's --budget and trained for a while on --data, the best \
-            first; with step-time or inference-time every point is timed, and the ratio printed by \
+            first (with --rounds the best of them for longer); with step-time or inference-time every point is timed, and the ratio printed by \
             which the time grows where multiply-adds double.
 
             Example: apus scale --base efficientnet-b0 --phi 0...3
@@ -67,6 +67,13 @@ struct ScaleCommand: ParsableCommand {
     @Option(help: "Training steps of --search proxy. (default: 200)")
     var proxySteps: Int?
 
+    @Option(
+        help: """
+            Rounds of --search proxy: the best third of each is trained again, three times as long. \
+            (default: 1)
+            """)
+    var rounds: Int?
+
     @Option(help: "Height and width of the base's images. (default: its own)")
     var side: Int?
 
@@ -100,6 +107,7 @@ struct ScaleCommand: ParsableCommand {
         }
         try require(gridStep, in: 0.01...1, "--grid-step")
         try require(proxySteps, in: 1...1_000_000, "--proxy-steps")
+        try require(rounds, in: 1...5, "--rounds")
         try require(side, in: 1...4096, "--side")
         try require(classes, in: 1...1_000_000, "--classes")
         try require(divisor, in: 1...1024, "--divisor")
@@ -116,8 +124,9 @@ struct ScaleCommand: ParsableCommand {
         try forbid(compare && dimension != .compound, "--compare goes with --dimension compound")
         try forbid(search == .proxy && data == nil, "--search proxy needs --data")
         try forbid(
-            search != .proxy && (data != nil || proxySteps != nil || budget != nil),
-            "--data, --proxy-steps and --budget go with --search proxy")
+            search != .proxy
+                && (data != nil || proxySteps != nil || rounds != nil || budget != nil),
+            "--data, --proxy-steps, --rounds and --budget go with --search proxy")
     }
 
     func run() throws {

@@ -8,7 +8,7 @@ extension ScaleCommand {
         func note(_ index: Int, _ candidate: ScalingSearch.Candidate) {
             let score = candidate.score.map { ", accuracy \(Readable.percent($0))" } ?? ""
             Terminal.note(
-                "point \(index + 1): \(candidate.model.name), \(format(candidate.cost, 2)) times "
+                "\(index): \(candidate.model.name), \(format(candidate.cost, 2)) times "
                     + "the cost\(score)")
         }
         switch kind {
@@ -16,7 +16,7 @@ extension ScaleCommand {
             let proxy = try proxy(&model)
             found = try search(model).best(
                 within: { try cost(budget ?? .multiplyAdds, $0) },
-                proxy: { try proxy.score($0, configuration: engine) }, progress: note)
+                proxy: { try proxy.score($0, round: $1, configuration: engine) }, progress: note)
         case .stepTime, .inferenceTime:
             let time: NetworkCost = kind == .stepTime ? .stepTime : .inferenceTime
             found = try search(model).cheapest(by: { try cost(time, $0) }, progress: note)
@@ -31,7 +31,9 @@ extension ScaleCommand {
             columns: [
                 ("alpha", .right), ("beta", .right), ("gamma", .right),
                 ("multiply-adds", .right), (what, .right),
-            ] + (kind == .proxy ? [("accuracy", .right)] : [("of 2^phi", .right)]))
+            ]
+                + (kind == .proxy
+                    ? [("accuracy", .right), ("round", .right)] : [("of 2^phi", .right)]))
         for candidate in found {
             if json {
                 try printJSON(SearchLine(model, candidate, what))
@@ -39,9 +41,12 @@ extension ScaleCommand {
             }
             let scaling = candidate.scaling
             table.add(
-                format(scaling.alpha, 3), format(scaling.beta, 3), format(scaling.gamma, 3),
-                "x " + format(candidate.multiplyAdds, 2), "x " + format(candidate.cost, 2),
-                candidate.score.map { Readable.percent($0) } ?? format(candidate.cost / 2, 2))
+                row: [
+                    format(scaling.alpha, 3), format(scaling.beta, 3), format(scaling.gamma, 3),
+                    "x " + format(candidate.multiplyAdds, 2), "x " + format(candidate.cost, 2),
+                ]
+                    + (candidate.score.map { [Readable.percent($0), "\(candidate.round + 1)"] }
+                        ?? [format(candidate.cost / 2, 2)]))
         }
         if !json { table.print() }
     }
@@ -49,6 +54,7 @@ extension ScaleCommand {
     private func search(_ model: ScalableModel) -> ScalingSearch {
         var search = ScalingSearch(model)
         search.points = CompoundScaling.grid(step: gridStep)
+        search.rounds = rounds ?? 1
         return search
     }
 
@@ -86,6 +92,8 @@ private struct SearchLine: Encodable {
     /// The ratio over the one expected of phi = 1, which is 2.
     var cost_ratio_of_2_phi: Double
     var accuracy: Double?
+    /// The round of --rounds that gave the accuracy, from 1.
+    var round: Int?
 
     init(_ base: ScalableModel, _ candidate: ScalingSearch.Candidate, _ cost: String) {
         self.base = base.name
@@ -100,5 +108,6 @@ private struct SearchLine: Encodable {
         cost_ratio = candidate.cost
         cost_ratio_of_2_phi = candidate.cost / 2
         accuracy = candidate.score
+        round = candidate.score.map { _ in candidate.round + 1 }
     }
 }

@@ -28,6 +28,7 @@ extension LabContext {
         var base: Network
         var data: String
         var images: Int
+        var learningRate: Float
         var seconds: Double
         var threads: Int
     }
@@ -35,6 +36,7 @@ extension LabContext {
     private struct Found: Codable {
         var scaling: CompoundScaling
         var score: Double
+        var round: Int
     }
 
     /// The largest network of every way that costs at most `factor` times the base. Measured once and
@@ -65,34 +67,44 @@ extension LabContext {
         }
     }
 
-    /// The best multipliers of the grid by short trainings at twice the base's multiply-adds, the
-    /// best first, for so many seconds.
+    /// The best multipliers above 1 of a grid by short trainings at twice the base's multiply-adds, for so
+    /// many seconds. The best third is trained three times as long, and again; those of the last round
+    /// come first, the best before the others.
     func searchedScaling(
-        _ base: ScalableModel, _ data: LabData, seconds: Double
-    ) throws -> [(scaling: CompoundScaling, score: Double)] {
+        _ base: ScalableModel, _ data: LabData, learningRate: Float, seconds: Double
+    ) throws -> [(scaling: CompoundScaling, score: Double, round: Int)] {
         let request = SearchRequest(
-            base: base.network(), data: data.name, images: data.train.count, seconds: seconds,
-            threads: options.threads)
+            base: base.network(), data: data.name, images: data.train.count,
+            learningRate: learningRate, seconds: seconds, threads: options.threads)
         let found = try once("search", request) {
             var search = ScalingSearch(base)
-            search.points = CompoundScaling.grid()
+            // Growing at once is growing in all three.
+            search.points = CompoundScaling.grid(step: 0.05).filter {
+                min($0.alpha, $0.beta, $0.gamma) > 1
+            }
+            search.rounds = 3
             let step =
                 try NetworkCost.stepTime.of(
                     base.network(), batch: 64, configuration: configuration) / 1000
             var proxy = ProxyTraining(
                 train: data.train, test: data.test, preprocessing: data.preprocessing)
-            proxy.steps = Int(
-                min(max(0.7 * seconds / (2 * step * Double(search.points.count)), 2), 2000))
+            func count(_ network: Network) throws -> Double {
+                try NetworkCost.multiplyAdds.of(network, batch: 1)
+            }
+            // Every round takes as long as the others.
+            let trainings = Double(search.rounds * (try search.candidates(within: count).count))
+            proxy.steps = Int(min(max(0.7 * seconds / (2 * step * trainings), 2), 2000))
+            proxy.learningRate = learningRate
             proxy.testImages = min(max(proxy.steps * 16, 64), 2000)
             return try search.best(
-                within: { try NetworkCost.multiplyAdds.of($0, batch: 1) },
+                within: count,
                 proxy: {
                     if shouldStop() { throw LabInterrupted() }
                     report("searching for multipliers: \($0.name)")
-                    return try proxy.score($0, configuration: configuration)
+                    return try proxy.score($0, round: $1, configuration: configuration)
                 }
-            ).map { Found(scaling: $0.scaling, score: $0.score ?? 0) }
+            ).map { Found(scaling: $0.scaling, score: $0.score ?? 0, round: $0.round) }
         }
-        return found.map { ($0.scaling, $0.score) }
+        return found.map { ($0.scaling, $0.score, $0.round) }
     }
 }

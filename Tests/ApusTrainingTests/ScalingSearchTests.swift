@@ -16,11 +16,12 @@ import Testing
         var tried: [[Int]] = []
         let found = try ScalingSearch(base).best(
             within: multiplyAdds,
-            proxy: { network in
+            proxy: { network, _ in
                 tried.append(network.input.dimensions)
                 return try NetworkCost.parameters.of(network, batch: 1)
             })
         #expect(found.count >= 8 && tried.count == found.count)
+        #expect(try ScalingSearch(base).candidates(within: multiplyAdds).count == found.count)
         #expect(Set(found.map { "\($0.model.stages) \($0.model.input)" }).count == found.count)
         let scores = found.compactMap(\.score)
         #expect(scores == scores.sorted(by: >) && scores.count == found.count)
@@ -36,13 +37,44 @@ import Testing
         #expect(found[0].scaling.gamma == 1)
     }
 
+    /// A first round keeps those with most parameters, of which the second prefers the smallest.
+    @Test func theBestThirdOfEveryRoundGoesOn() throws {
+        var search = ScalingSearch(try Models.scalable("resnet20-cifar"))
+        search.rounds = 2
+        var progress: [Int] = []
+        var counts = [0, 0]
+        let found = try search.best(
+            within: multiplyAdds,
+            proxy: { network, round in
+                counts[round] += 1
+                let parameters = try NetworkCost.parameters.of(network, batch: 1)
+                return round == 0 ? parameters : -parameters
+            }, progress: { count, _ in progress.append(count) })
+        let kept = found.filter { $0.round == 1 }
+        let dropped = found.filter { $0.round == 0 }
+        #expect(
+            kept.count == (found.count + 2) / 3 && kept.count >= 2
+                && counts == [found.count, kept.count])
+        #expect(found.map(\.round) == found.map(\.round).sorted(by: >))
+        #expect(progress == Array(1...(found.count + kept.count)))
+        let parameters = try kept.map {
+            try NetworkCost.parameters.of($0.model.network(), batch: 1)
+        }
+        #expect(kept.map(\.score) == parameters.map { -$0 } && parameters == parameters.sorted())
+        #expect(dropped.allSatisfy { ($0.score ?? .infinity) <= parameters[0] })
+        // One that is left has nothing to be compared with.
+        search.rounds = 5
+        let last = try search.best(within: multiplyAdds, proxy: { _, round in Double(round) })
+        #expect(last[0].round < 3)
+    }
+
     /// The budget is whatever it is: where pixels cost nothing, resolution grows further.
     @Test func anotherBudgetGivesOtherNetworks() throws {
         let base = try Models.scalable("resnet20-cifar")
         var search = ScalingSearch(base)
         search.points = [CompoundScaling(alpha: 1.2, beta: 1.1, gamma: 1.15)]
         func best(_ cost: (Network) throws -> Double) throws -> ScalingSearch.Candidate {
-            try #require(try search.best(within: cost, proxy: { _ in 0 }).first)
+            try #require(try search.best(within: cost, proxy: { _, _ in 0 }).first)
         }
         let counted = try best(multiplyAdds)
         let light = try best { try multiplyAdds($0) / Double($0.input[1] * $0.input[2]) }
@@ -86,6 +118,10 @@ import Testing
         let score = try proxy.score(network, configuration: configuration)
         #expect(score > 0.7)
         #expect(try proxy.score(network, configuration: configuration) == score)
+        // A later round trains longer.
+        let longer = try proxy.score(network, round: 1, configuration: configuration)
+        proxy.steps *= ScalingSearch.reduction
+        #expect(try proxy.score(network, configuration: configuration) == longer)
         proxy.learningRate = 1e30
         #expect(try proxy.score(network, configuration: configuration) == 0)
     }

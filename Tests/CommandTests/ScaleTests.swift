@@ -91,6 +91,7 @@ struct ScaleTests {
                 "--threads", "1", "--json"))
         let scores = proxies.compactMap { $0["accuracy"] as? Double }
         #expect(!scores.isEmpty && scores == scores.sorted(by: >))
+        #expect(proxies.allSatisfy { $0["round"] as? Int == 1 })
         for line in proxies { #expect((line["cost_ratio"] as? Double ?? 9) <= 2) }
     }
 
@@ -102,7 +103,8 @@ struct ScaleTests {
             ["--within", "-5ms"], ["--within", "5QiB"], ["--within", "nanms"],
             ["--within", "5M-macs", "--phi", "1"], ["--alpha", "0"], ["--grid-step", "0"],
             ["--search", "proxy"], ["--search", "luck"], ["--search", "step-time", "--measure"],
-            ["--data", "x"], ["--dimension", "time"], ["--compare", "--dimension", "depth"],
+            ["--data", "x"], ["--rounds", "2"], ["--dimension", "time"],
+            ["--compare", "--dimension", "depth"],
             ["--divisor", "0"], ["--batch", "0"],
         ])
     func usage(arguments: [String]) throws {

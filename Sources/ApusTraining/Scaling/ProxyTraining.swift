@@ -27,9 +27,13 @@ public struct ProxyTraining: Sendable {
     }
 
     /// The share of test images a network recognizes after the training; 0 for one that diverged.
+    ///
+    /// - Parameter round: of a search, from 0: every round trains `ScalingSearch.reduction` times as long
+    ///   as the one before
     public func score(
-        _ network: Network, configuration: Session.Configuration = .init()
+        _ network: Network, round: Int = 0, configuration: Session.Configuration = .init()
     ) throws -> Double {
+        let steps = (0..<round).reduce(steps) { steps, _ in steps * ScalingSearch.reduction }
         var preprocessing = preprocessing
         preprocessing.resize = .exact(
             ImageSize(height: network.input[1], width: network.input[2]))

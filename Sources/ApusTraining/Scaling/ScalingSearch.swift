@@ -8,6 +8,10 @@ import ApusModels
 /// direction of the grid is followed as far as a budget allows: twice the base's cost, counted in
 /// multiply-adds or measured in time on this machine. All candidates then cost the same up to
 /// rounding, whatever the kernels make of width, depth and resolution, and the best by a proxy wins.
+/// Short trainings of networks that cost the same differ by little more than seeds do. With several
+/// rounds the best third of each goes on to the next, whose trainings are to be longer: successive
+/// halving (Jamieson and Talwalkar: "Non-stochastic Best Arm Identification and Hyperparameter
+/// Optimization", 2016), which spends as much on every round.
 /// Without a proxy the candidates stay on the grid, and what is found is by how much the measured time
 /// grows where the multiply-adds double: below 2 is a cheap direction on this machine, not yet a
 /// good one.
@@ -21,7 +25,9 @@ public struct ScalingSearch {
         public let multiplyAdds: Double
         public let cost: Double
         /// What the proxy said, the higher the better; nil without one.
-        public let score: Double?
+        public fileprivate(set) var score: Double?
+        /// The round that said so, from 0.
+        public fileprivate(set) var round = 0
     }
 
     public let base: ScalableModel
@@ -30,19 +36,52 @@ public struct ScalingSearch {
     public var factor = 2.0
     /// How exactly candidates fill the budget, in phi.
     public var precision = 1.0 / 16
+    /// How often there is a proxy; the best third, rounded up, goes on to the next, unless it is one.
+    public var rounds = 1
+
+    /// By what a round divides the candidates, and by what its proxy should take longer.
+    public static let reduction = 3
 
     public init(_ base: ScalableModel) { self.base = base }
 
-    /// The best by `proxy` within `factor` times the base's cost first. Directions in which no network
-    /// larger than the base fits are left out.
+    /// The best by `proxy` within `factor` times the base's cost first: those of the last round, then
+    /// those of the one before. Directions in which no network larger than the base fits are left out.
+    ///
+    /// - Parameters:
+    ///   - proxy: scores a network in a round, counted from 0; one of a later round should look
+    ///     `reduction` times as long
+    ///   - progress: is told how many scores there are and the last one
     public func best(
-        within cost: (Network) throws -> Double, proxy: (Network) throws -> Double,
+        within cost: (Network) throws -> Double, proxy: (Network, Int) throws -> Double,
         progress: (Int, Candidate) -> Void = { _, _ in }
     ) throws -> [Candidate] {
+        var left = try candidates(within: cost)
+        var found: [Candidate] = []
+        var scored = 0
+        precondition(rounds > 0, "a search has a round")
+        for round in 0..<rounds where round == 0 || left.count > 1 {
+            for index in left.indices {
+                left[index].score = try proxy(left[index].model.network(), round)
+                left[index].round = round
+                scored += 1
+                progress(scored, left[index])
+            }
+            left.sort { ($0.score ?? 0) > ($1.score ?? 0) }
+            if round == rounds - 1 { break }
+            let kept = (left.count + Self.reduction - 1) / Self.reduction
+            found = left[kept...] + found
+            left.removeSubrange(kept...)
+        }
+        return left + found
+    }
+
+    /// What `best` chooses from: the networks that differ, one in every direction, as large as `factor`
+    /// allows. Nothing is trained.
+    public func candidates(within cost: (Network) throws -> Double) throws -> [Candidate] {
         let own = try cost(base.network())
         let multiplyAdds = try count(base)
         var found: [Candidate] = []
-        for (index, point) in points.enumerated() {
+        for point in points {
             guard
                 let largest = try base.largest(
                     along: point, within: factor * own, precision: precision, cost: cost)
@@ -57,15 +96,14 @@ public struct ScalingSearch {
                 $0.model.stages == largest.model.stages && $0.model.input == largest.model.input
             }
             if isKnown { continue }
-            let candidate = Candidate(
-                scaling: CompoundScaling(
-                    alpha: factors.depth, beta: factors.width, gamma: factors.resolution),
-                model: largest.model, multiplyAdds: try count(largest.model) / multiplyAdds,
-                cost: largest.cost / own, score: try proxy(largest.model.network()))
-            found.append(candidate)
-            progress(index, candidate)
+            found.append(
+                Candidate(
+                    scaling: CompoundScaling(
+                        alpha: factors.depth, beta: factors.width, gamma: factors.resolution),
+                    model: largest.model, multiplyAdds: try count(largest.model) / multiplyAdds,
+                    cost: largest.cost / own))
         }
-        return found.sorted { ($0.score ?? 0) > ($1.score ?? 0) }
+        return found
     }
 
     /// How the measured cost grows at every point of the grid, the cheapest first.
@@ -79,9 +117,9 @@ public struct ScalingSearch {
             let model = base.scaled(point.factors)
             let candidate = Candidate(
                 scaling: point, model: model, multiplyAdds: try count(model) / multiplyAdds,
-                cost: try cost(model.network()) / own, score: nil)
+                cost: try cost(model.network()) / own)
             found.append(candidate)
-            progress(index, candidate)
+            progress(index + 1, candidate)
         }
         return found.sorted { $0.cost < $1.cost }
     }
