@@ -128,9 +128,10 @@ struct CompoundScale: Experiment {
                 ]
             })
         findings.setup = [
-            "The base is ResNet-14 of half the width on images of \(base.input[1])x\(base.input[2]) pixels. Alpha, beta and "
-                + "gamma found: \(Self.words(found)), by up to three rounds of trainings: the best third of "
-                + "one is trained three times as long in the next.",
+            "The base is ResNet-14 of half the width on images of "
+                + "\(base.input[1])x\(base.input[2]) pixels. Alpha, beta and gamma found: "
+                + "\(Self.words(found)), by up to three rounds of trainings: the best third of one is "
+                + "trained three times as long in the next.",
             "SGD with momentum 0.9, batch 64, learning rate \(learningRate) that rises "
                 + "over a tenth of the steps and falls as a cosine; all networks take "
                 + "equally many steps.",
