@@ -12,8 +12,8 @@ struct ScaleCommand: ParsableCommand {
             5M-parameters, 500MiB (of a training step), 20ms (inference on this machine) or \
             900ms-step. --search looks for alpha, beta and gamma: with proxy every direction of a \
             grid is followed to twice the base's --budget and trained for a while on --data, the best \
-            first (with --rounds the best of them for longer); with step-time or inference-time every point is timed, and the ratio printed by \
-            which the time grows where multiply-adds double.
+            first (with --rounds the best of them for longer); with step-time or inference-time every \
+            point is timed, and the ratio printed by which the time grows where multiply-adds double.
 
             Example: apus scale --base efficientnet-b0 --phi 0...3
             Example: apus scale --base resnet20-cifar --within 400M-macs --compare

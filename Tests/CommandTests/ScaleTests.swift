@@ -87,11 +87,15 @@ struct ScaleTests {
         let proxies = try objects(
             Command.run(
                 "scale", "--base", "resnet20-cifar", "--search", "proxy", "--data",
-                scratch.path("data"), "--proxy-steps", "2", "--batch", "8", "--grid-step", "0.4",
-                "--threads", "1", "--json"))
-        let scores = proxies.compactMap { $0["accuracy"] as? Double }
-        #expect(!scores.isEmpty && scores == scores.sorted(by: >))
-        #expect(proxies.allSatisfy { $0["round"] as? Int == 1 })
+                scratch.path("data"), "--proxy-steps", "2", "--batch", "8", "--grid-step", "0.2",
+                "--rounds", "2", "--threads", "1", "--json"))
+        let rounds = proxies.compactMap { $0["round"] as? Int }
+        #expect(rounds.first == 2 && rounds.last == 1 && rounds == rounds.sorted(by: >))
+        for round in 1...2 {
+            let scores = proxies.filter { $0["round"] as? Int == round }
+                .compactMap { $0["accuracy"] as? Double }
+            #expect(!scores.isEmpty && scores == scores.sorted(by: >))
+        }
         for line in proxies { #expect((line["cost_ratio"] as? Double ?? 9) <= 2) }
     }
 

@@ -55,10 +55,10 @@ public struct ScalingSearch {
         within cost: (Network) throws -> Double, proxy: (Network, Int) throws -> Double,
         progress: (Int, Candidate) -> Void = { _, _ in }
     ) throws -> [Candidate] {
+        precondition(rounds > 0, "a search has a round")
         var left = try candidates(within: cost)
         var found: [Candidate] = []
         var scored = 0
-        precondition(rounds > 0, "a search has a round")
         for round in 0..<rounds where round == 0 || left.count > 1 {
             for index in left.indices {
                 left[index].score = try proxy(left[index].model.network(), round)
