@@ -2,18 +2,15 @@ import Apus
 import ArgumentParser
 
 extension ModelOptions {
-    /// Opens what represents images: a run of pretraining or of supervised training, or bare weights.
+    /// Opens what represents images: a run of pretraining or of supervised training, fetched or bare weights.
     func loadEncoder() throws -> FeatureEncoder {
-        guard try FeatureEncoder.describesItself(source) else {
-            return try FeatureEncoder(load(data: nil), origin: .weights)
+        let pretrained = try pretrained()
+        guard try pretrained != nil || FeatureEncoder.describesItself(name) else {
+            return try FeatureEncoder(weights: name, description(data: nil))
         }
-        for (value, option) in [
-            (model, "--model"), (mean, "--mean"), (deviation, "--deviation"),
-            (side.map(String.init), "--side"),
-        ] where value != nil {
-            throw ValidationError("\(source) describes itself; leave out \(option)")
-        }
-        return try FeatureEncoder(source)
+        try refuseDescription()
+        guard let pretrained else { return try FeatureEncoder(name) }
+        return try FeatureEncoder(TrainedModel(pretrained: pretrained), origin: .weights)
     }
 }
 
@@ -21,7 +18,7 @@ extension ModelOptions {
 struct EncoderOptions: ParsableArguments {
     @Option(
         name: .customLong("with"),
-        help: "What represents images: a run folder, or a file of weights (.safetensors, .pth).")
+        help: "What represents images: a run folder, or weights: a file or a fetched one's name.")
     var source: String
 
     @Option(help: "The network of bare weights; `apus models` lists them.")

@@ -80,14 +80,24 @@ struct ModelOptions: ParsableArguments {
     func load(data: (any ImageSource)?) throws -> TrainedModel {
         let pretrained = try pretrained()
         if try pretrained != nil || TrainedModel.describesItself(name) {
-            for (value, option) in [
-                (model, "--model"), (mean, "--mean"), (deviation, "--deviation"),
-                (side.map(String.init), "--side"),
-            ] where value != nil {
-                throw ValidationError("\(name) describes itself; leave out \(option)")
-            }
+            try refuseDescription()
             return try pretrained.map { try TrainedModel(pretrained: $0) } ?? TrainedModel(name)
         }
+        return try TrainedModel(weights: name, description(data: data))
+    }
+
+    /// What describes itself takes no other description.
+    func refuseDescription() throws {
+        for (value, option) in [
+            (model, "--model"), (mean, "--mean"), (deviation, "--deviation"),
+            (side.map(String.init), "--side"),
+        ] where value != nil {
+            throw ValidationError("\(name) describes itself; leave out \(option)")
+        }
+    }
+
+    /// What is said of bare weights; `data` tells the classes and the size of the images.
+    func description(data: (any ImageSource)?) throws -> TrainedModel.Description {
         guard let model else {
             throw ValidationError(
                 "\(name) holds weights alone; say which network they are of with --model")
@@ -98,7 +108,7 @@ struct ModelOptions: ParsableArguments {
         description.side = side
         description.classNames = data?.classNames
         description.imageShape = data?.imageShape
-        return try TrainedModel(weights: name, description)
+        return description
     }
 
     /// How the tensors of the file compare with the network's.

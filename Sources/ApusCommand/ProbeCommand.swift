@@ -76,13 +76,13 @@ struct ProbeCommand: ParsableCommand {
         let encoder = try options.loadEncoder()
         guard let data = data ?? encoder.data else {
             throw ValidationError(
-                "\(options.source) does not say on what it was trained; give --data")
+                "\(options.name) does not say on what it was trained; give --data")
         }
         var isFolder: ObjCBool = false
-        _ = FileManager.default.fileExists(atPath: options.source, isDirectory: &isFolder)
-        guard let folder = out ?? (isFolder.boolValue ? options.source + "/probe" : nil) else {
+        _ = FileManager.default.fileExists(atPath: options.name, isDirectory: &isFolder)
+        guard let folder = out ?? (isFolder.boolValue ? options.name + "/probe" : nil) else {
             throw ValidationError(
-                "\(options.source) is not a run folder; say where results go: --out")
+                "\(options.name) is not a run folder; say where results go: --out")
         }
         let train = try DataSets.open(data, split: .train)
         let test = try DataSets.open(data, split: .test)

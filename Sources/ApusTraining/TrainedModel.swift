@@ -84,61 +84,13 @@ public struct TrainedModel {
 
     /// Opens a file of weights and nothing else. Its names must be exactly the network's.
     public init(weights path: String, _ description: Description) throws {
-        let (original, path) = try TrainedModel.open(path)
-        let usual = try Models.named(description.model)
-        let graph = try usual.graph(batch: 1, mode: .inference)
-        let file = EfficientNetNames.translate(original, for: graph.parameters.map(\.name))
-        // The first weight knows the channels, the last one the classes.
-        let weights = graph.parameters.filter { $0.role == .weight }
-        let first = weights.first.flatMap { file[$0.name]?.shape }
-        let last = weights.last.flatMap { file[$0.name]?.shape }
-        let channels = first.map { $0.rank == 4 && $0[1] == 1 ? 1 : 3 } ?? usual.input[0]
-        let names = description.classNames
-        let outputs = last.flatMap { $0.rank == 2 ? $0[0] : nil }
-        if let names, let outputs, names.count != outputs {
-            throw TrainingError(
-                "\(path) is of a network with \(outputs) classes, the data has \(names.count); "
-                    + "choose other data or weights")
-        }
-        let classes = names?.count ?? outputs ?? 1000
-        guard (1...1_000_000).contains(classes) else {
-            throw TrainingError("\(path) is of a network with \(classes) classes; choose another")
-        }
-        func perChannel(_ values: [Float]?, _ usual: [Float]) -> [Float] {
-            let values = values ?? (channels == 1 ? [usual.reduce(0, +) / 3] : usual)
-            return values.count == 1 && channels == 3
-                ? [Float](repeating: values[0], count: 3) : values
-        }
-        let imageNet = Preprocessing.imageNet()
-        var preprocessing = Preprocessing(
-            channels: channels, mean: perChannel(description.mean, imageNet.mean),
-            deviation: perChannel(description.deviation, imageNet.deviation))
-        var size = description.imageShape?.size ?? ImageSize(usual.input[1])
-        if description.side != nil || description.imageShape == nil {
-            let side = description.side ?? usual.input[1]
-            size = ImageSize(side)
-            preprocessing.crop = size
-            // Photographs show their subject in the middle: the border is cut as in training.
-            preprocessing.resize = .shortSide(side >= 128 ? side * 256 / 224 : side)
-        }
-        if let known = description.preprocessing ?? PretrainedWeights.preprocessing(description) {
-            preprocessing = known
-            size = known.crop ?? size
-        }
-        try preprocessing.validate()
-        network = try Models.named(
-            description.model, input: [channels, size.height, size.width], classes: classes)
-        parameters = ParameterStore(try network.graph(batch: 1, mode: .inference), seed: 0)
-        let report = ParityReport(network: parameters.shapes, file: file)
-        guard report.isExact else {
-            throw TrainingError(report.problem(path, model: description.model))
-        }
-        try parameters.load(file, from: path)
-        self.preprocessing = preprocessing
-        let isImageNet = classes == ImageNet.labels.count && usual.input[1] > 32
-        classNames =
-            names ?? (isImageNet ? ImageNet.labels : (0..<classes).map { "class \($0)" })
+        let bare = try BareWeights(path, description)
+        network = bare.network
+        preprocessing = bare.preprocessing
+        classNames = bare.classNames
         recipe = nil
+        parameters = ParameterStore(try network.graph(batch: 1, mode: .inference), seed: 0)
+        try parameters.load(all: bare.file, from: bare.path, model: description.model)
     }
 
     static func open(_ path: String) throws -> (file: TensorFile, path: String) {

@@ -1,6 +1,7 @@
 import ApusData
 import ApusFiles
 import ApusGraph
+import ApusModels
 import ApusRuntime
 import ApusTensor
 import ApusTraining
@@ -128,6 +129,37 @@ func writePretraining(_ folder: RunFolder, seed: UInt64 = 1) throws {
             #expect(text.contains("changed during a frozen probe"), "\(name)")
         }
         #expect(try encoder.whileFrozen { 7 } == 7)
+    }
+
+    @Test func readsBareWeightsWithAClassifierOrWithoutIt() throws {
+        let temporary = try TemporaryFolder()
+        let graph = try Models.named("resnet20-cifar").graph(batch: 1, mode: .inference)
+        let all = ParameterStore(graph, seed: 3).tensors()
+        func write(_ file: String, _ tensors: [(name: String, tensor: Tensor)]) throws -> String {
+            let path = temporary.run(file + ".safetensors").path
+            try Safetensors.write(tensors: tensors, metadata: [:], to: path)
+            return path
+        }
+        let without = all.filter { !$0.name.hasPrefix("linear.") }
+        #expect(without.count < all.count)
+        let description = TrainedModel.Description(model: "resnet20-cifar")
+        let whole = try FeatureEncoder(weights: write("whole", all), description)
+        let bare = try FeatureEncoder(weights: write("bare", without), description)
+        #expect(bare.origin == .weights && bare.network.name == "resnet20-cifar-encoder")
+        #expect(bare.parameters.fingerprint == whole.parameters.fingerprint)
+        let first = try #require(bare.parameters.names.first)
+        #expect(
+            bare.parameters.tensor(first)?.elements
+                == all.first { $0.name == first }?.tensor.elements)
+
+        let path = try write("short", without.filter { $0.name != first })
+        #expect(
+            message { _ = try FeatureEncoder(weights: path, description) }
+                .contains("has no '\(first)'"))
+        let other = try write("other", without + [("stranger.weight", Tensor([1], [3]))])
+        #expect(
+            message { _ = try FeatureEncoder(weights: other, description) }
+                .contains("'stranger.weight'"))
     }
 
     @Test func refusesDamagedRuns() throws {

@@ -67,9 +67,23 @@ public struct FeatureEncoder {
         try parameters.load(file, from: checkpoint)
     }
 
-    /// The encoder of a file of bare weights of a classifier.
+    /// The encoder of a file of bare weights, of a network with its classifier or without it.
     public init(weights path: String, _ description: TrainedModel.Description) throws {
-        try self.init(TrainedModel(weights: path, description), origin: .weights)
+        let bare = try BareWeights(path, description)
+        origin = .weights
+        network = try bare.network.encoder()
+        head = nil
+        preprocessing = bare.preprocessing
+        data = nil
+        augmentation = nil
+        parameters = ParameterStore(try Self.graph(network, nil, batch: 1), seed: 0)
+        let classifier = try Set(
+            bare.network.graph(batch: 1, mode: .inference).parameters.map(\.name)
+        ).subtracting(parameters.names)
+        let kept = bare.file.tensors.filter { !classifier.contains($0.name) }
+        try parameters.load(
+            all: TensorFile(tensors: kept, metadata: bare.file.metadata), from: bare.path,
+            model: description.model)
     }
 
     /// A classifier without its last layer.
