@@ -14,8 +14,18 @@ extension ScaleCommand {
         switch kind {
         case .proxy:
             let proxy = try proxy(&model)
+            let limit = budget ?? .multiplyAdds
+            var measured = 0
             found = try search(model).best(
-                within: { try cost(budget ?? .multiplyAdds, $0) },
+                within: { network in
+                    let cost = try cost(limit, network)
+                    measured += 1
+                    // Each takes a second or more; there are several a candidate.
+                    if limit.isMeasured {
+                        Terminal.note("measured \(measured): \(format(cost, 2)) ms")
+                    }
+                    return cost
+                },
                 proxy: { try proxy.score($0, round: $1, configuration: engine) }, progress: note)
         case .stepTime, .inferenceTime:
             let time: NetworkCost = kind == .stepTime ? .stepTime : .inferenceTime
