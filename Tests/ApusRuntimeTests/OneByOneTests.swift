@@ -12,29 +12,50 @@ import Testing
         ([2, 65, 1, 97], 33), ([1, 130, 5, 3], 18), ([5, 32, 2, 6], 96), ([2, 96, 14, 14], 6),
     ]
 
-    private static func conformance(_ input: Shape, _ outputs: Int) throws -> Conformance {
+    private static func conformance(
+        _ input: Shape, _ outputs: Int, stride: Int = 1
+    ) throws -> Conformance {
         try Conformance(
             GradientCase("1x1") { net in
                 let x = try net.blocked(try net.parameter("x", input))
                 let bound = (3 / Double(input[1])).squareRoot()
                 let w = try net.parameter(
                     "w", [outputs, input[1], 1, 1], .uniform(-bound...bound))
-                return try net.append(.convolution(Window(kernel: Size(1)), groups: 1), x, w)
+                return try net.append(
+                    .convolution(Window(kernel: Size(1), stride: Size(stride)), groups: 1), x, w)
             })
     }
 
     @Test(arguments: problems) func engineAgreesWithReference(
         _ input: Shape, _ outputs: Int
     ) throws {
-        let conformance = try Self.conformance(input, outputs)
+        try agrees("apus-1x1", input, outputs)
+    }
+
+    /// Batches of one pair of images and more; chunks of one pixel, of a few and several, whose last is shorter; strides
+    /// that end with the image and before its last row.
+    @Test(
+        arguments: [
+            ([2, 64, 1, 1], 64, 1), ([2, 128, 5, 7], 64, 1), ([4, 64, 12, 9], 192, 1),
+            ([6, 192, 3, 3], 128, 1), ([2, 448, 9, 11], 64, 1), ([2, 64, 15, 15], 320, 1),
+            ([2, 64, 7, 8], 128, 2), ([4, 128, 20, 21], 64, 2), ([2, 192, 8, 4], 64, 3),
+        ] as [(Shape, Int, Int)])
+    func strassenAgreesWithReference(_ input: Shape, _ outputs: Int, _ stride: Int) throws {
+        try agrees("apus-strassen", input, outputs, stride: stride)
+    }
+
+    private func agrees(
+        _ algorithm: String, _ input: Shape, _ outputs: Int, stride: Int = 1
+    ) throws {
+        let conformance = try Self.conformance(input, outputs, stride: stride)
         let expected = try conformance.reference()
         var bits: Results?
         for threads in [1, 2, 7] {
             let session = try conformance.session(
-                EngineSetting(threads: threads, algorithm: "apus-1x1"))
+                EngineSetting(threads: threads, algorithm: algorithm))
             let kernels = session.implementations
                 .filter { $0.operation.hasPrefix("convolution") }.map(\.kernel)
-            #expect(kernels == ["apus-1x1", "apus-1x1", "apus-1x1"])
+            #expect(kernels == [algorithm, algorithm, algorithm])
             let results = try conformance.run(session)
             let worst = worstDifference(results, expected)
             #expect(worst.error < 1e-5, "\(worst.name), \(threads) threads")

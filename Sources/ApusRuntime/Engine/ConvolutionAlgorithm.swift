@@ -8,6 +8,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     case winogradTiles = "apus-winograd-tiles"
     case winogradChannels = "apus-winograd-channels"
     case oneByOne = "apus-1x1"
+    case strassen = "apus-strassen"
     case ownDirect = "apus-direct"
     case amx = "apus-amx"
     case vector = "apus-vector"
@@ -17,7 +18,8 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
-        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne, .ownDirect, .amx, .vector:
+        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne, .strassen, .ownDirect, .amx,
+            .vector:
             nil
         }
     }
@@ -39,7 +41,10 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     ) -> [ConvolutionAlgorithm] {
         if VectorStep.supports(problem) { return [.vector] }
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
-        if OneByOneStep.supports(problem) { return [.direct, .oneByOne] }
+        if OneByOneStep.fits(problem) {
+            return [.direct] + (OneByOneStep.supports(problem) ? [.oneByOne] : [])
+                + (StrassenStep.supports(problem) ? [.strassen] : [])
+        }
         let window = problem.window
         let direct: [ConvolutionAlgorithm] =
             DirectStep.supports(problem) ? [.direct, .ownDirect] : [.direct]

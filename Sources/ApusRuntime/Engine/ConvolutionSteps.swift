@@ -44,6 +44,8 @@ extension StepBuilder {
             return WinogradStep(problem, split, operands, team, fold: fold)
         case .oneByOne:
             return OneByOneStep(problem, operands, team)
+        case .strassen:
+            return StrassenStep(problem, operands, team)
         case .ownDirect:
             return DirectStep(problem, operands, team, fold: fold)
         case .vector:

@@ -16,17 +16,20 @@ final class OneByOneStep: Step {
     private let team: Team
     private var scratch: UnsafeMutablePointer<Float>?
 
-    /// Whether the kernels can do it here. In use after training weights would have to be kept and
-    /// results be added and rectified, which the library does well. Of brain floats it does all but weight
-    /// gradients near the peak.
+    /// Whether the kernels can do it here. Of brain floats the library does all but weight gradients near the peak.
     static func supports(_ problem: ConvolutionProblem) -> Bool {
-        let window = problem.window
-        return Machine.hasAVX512 && !problem.inference
+        fits(problem) && problem.window.stride == Size(1)
             && (problem.type == .float32
                 || problem.pass == .weightGradient && Machine.hasBFloat16)
+    }
+
+    /// Whether it is a 1x1 convolution in training. In use weights would have to be kept and results be added
+    /// and rectified, which the library does well.
+    static func fits(_ problem: ConvolutionProblem) -> Bool {
+        let window = problem.window
+        return Machine.hasAVX512 && !problem.inference
             && problem.inputLayout == .blocked(16) && problem.outputLayout == .blocked(16)
-            && window.kernel == Size(1) && window.stride == Size(1)
-            && window.padding == Edges(0) && problem.groups == 1
+            && window.kernel == Size(1) && window.padding == Edges(0) && problem.groups == 1
             && !problem.bias && !problem.adds && problem.activation == nil
     }
 
@@ -34,12 +37,7 @@ final class OneByOneStep: Step {
         _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands, _ team: Team
     ) {
         precondition(OneByOneStep.supports(problem), "no 1x1 convolution for \(problem.key)")
-        let turns = problem.pass == .inputGradient
-        let (source, target) =
-            turns ? (problem.output, problem.input) : (problem.input, problem.output)
-        geometry = apus_one_by_one(
-            batch: source[0], sources: source[1], targets: target[1],
-            pixels: source[2] * source[3], transposes: turns)
+        geometry = problem.oneByOne
         pass = problem.pass
         isShort = problem.type == .bfloat16
         weights = problem.weights
@@ -138,5 +136,16 @@ final class OneByOneStep: Step {
             (operands.weights + output * weights[1]).update(
                 from: sums + output * row, count: weights[1])
         }
+    }
+}
+
+extension ConvolutionProblem {
+    /// As the kernels for 1x1 convolutions know it.
+    var oneByOne: apus_one_by_one {
+        let turns = pass == .inputGradient
+        let (source, target) = turns ? (output, input) : (input, output)
+        return apus_one_by_one(
+            batch: source[0], sources: source[1], targets: target[1],
+            pixels: source[2] * source[3], transposes: turns)
     }
 }

@@ -240,6 +240,37 @@ void apus_one_by_one_correlate_pairs(
 /// Floats of the scratch for so many blocks of sources and of targets.
 long apus_one_by_one_pair_scratch(const apus_one_by_one *o, long sourceBlocks, long targetBlocks);
 
+// ---- 1x1 convolution by Strassen's algorithm: an even batch, halves of the channels that are whole pairs of blocks ----
+
+typedef struct {
+    /// Whose pixels are those of the convolution's output.
+    apus_one_by_one o;
+    /// In both directions.
+    long stride;
+    /// Of the convolution's output and input.
+    long width, inputHeight, inputWidth;
+} apus_strassen;
+
+/// Sums of the weights' quarters t, as many floats as of the weights u, for pairs begin..<end of targets / 64.
+void apus_strassen_weights(const apus_strassen *s, const float *u, float *t, long begin, long end);
+/// Floats of a thread's scratch.
+long apus_strassen_scratch(const apus_strassen *s);
+/// Parts of the pixels of two images.
+long apus_strassen_chunks(const apus_strassen *s);
+/// y = x * weights for chunks begin..<end.
+void apus_strassen_multiply(
+    const apus_strassen *s, const float *x, const float *u, const float *t, float *y, float *scratch,
+    long begin, long end);
+/// Floats of a thread's scratch for so many blocks of half the sources and of half the targets.
+long apus_strassen_gradient_scratch(const apus_strassen *s, long sourceBlocks, long targetBlocks);
+/// The seven sums of products sums[7][targets / 2][sources / 2] for some blocks of half the sources and targets.
+void apus_strassen_correlate(
+    const apus_strassen *s, const float *x, const float *dy, float *sums, float *scratch,
+    long firstSource, long lastSource, long firstTarget, long lastTarget);
+/// Weight gradients [targets][sources] from these, for rows begin..<end of each half.
+void apus_strassen_join(
+    const apus_strassen *s, const float *sums, float *weights, long begin, long end);
+
 // ---- Products of a matrix with a few vectors ----
 
 typedef struct {

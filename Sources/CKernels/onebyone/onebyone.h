@@ -37,4 +37,10 @@ static inline const float *chunk_of(
     return image + ((chunk.image * BLOCKS(channels) + block) * o->pixels + chunk.pixel) * 16;
 }
 
+/// s[output][input block] (+)= sum over pixels of x[input block][pixel] * dy[output][pixel] of four outputs and one to
+/// four blocks. Meanwhile as many cache lines at `next` are fetched as there are pixels.
+void apus_correlate(
+    const float *x, long xBlock, const float *dy, float *s, long row, long pixels, bool adds,
+    const char *next, long blocks);
+
 #endif

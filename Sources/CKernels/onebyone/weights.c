@@ -39,6 +39,12 @@ static void (*const kernels[])(
     const float *, long, const float *, float *, long, long, bool, const char *) = {
     correlate_1, correlate_2, correlate_3, correlate_4 };
 
+void apus_correlate(
+    const float *x, long xBlock, const float *dy, float *s, long row, long pixels, bool adds,
+    const char *next, long blocks) {
+    kernels[blocks - 1](x, xBlock, dy, s, row, pixels, adds, next);
+}
+
 void apus_one_by_one_correlate(
     const apus_one_by_one *o, const float *x, const float *dy, float *s, long row,
     long firstSource, long lastSource, long firstTarget, long lastTarget) {

@@ -1,0 +1,127 @@
+import ApusGraph
+import ApusTensor
+import CKernels
+
+/// One pass of a 1x1 convolution with many channels by Strassen's algorithm (see `strassen.h`).
+///
+/// The results do not depend on the number of threads.
+final class StrassenStep: Step {
+    let implementation: String? = ConvolutionAlgorithm.strassen.rawValue
+    private var geometry: apus_strassen
+    private let pass: ConvolutionProblem.Pass
+    private let operands: ConvolutionStep.Operands
+    private let team: Team
+    private var scratch: UnsafeMutablePointer<Float>?
+
+    /// Whether the kernels can do it here: images in pairs, and halves of the channels in pairs of blocks.
+    static func supports(_ problem: ConvolutionProblem) -> Bool {
+        let stride = problem.window.stride
+        return OneByOneStep.fits(problem) && problem.type == .float32
+            && stride.height == stride.width && problem.input[0].isMultiple(of: 2)
+            && problem.input[1].isMultiple(of: 64) && problem.output[1].isMultiple(of: 64)
+    }
+
+    init(
+        _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands, _ team: Team
+    ) {
+        precondition(StrassenStep.supports(problem), "no quarters of \(problem.key)")
+        var small = problem
+        small.input = Shape([problem.input[0], problem.input[1]] + problem.output.dimensions[2...])
+        geometry = apus_strassen(
+            o: small.oneByOne, stride: problem.window.stride.height, width: problem.output[3],
+            inputHeight: problem.input[2], inputWidth: problem.input[3])
+        pass = problem.pass
+        self.operands = operands
+        self.team = team
+    }
+
+    private var sources: Int { geometry.o.sources }
+    private var targets: Int { geometry.o.targets }
+
+    /// Floats that all threads share: the weights and the sums of their quarters, or seven sums of products.
+    private var sharedCount: Int {
+        switch pass {
+        case .forward, .inputGradient: 2 * apus_one_by_one_weight_count(&geometry.o)
+        case .weightGradient: sources * targets / 4 * 7
+        }
+    }
+
+    /// Whether members sum for some of the sources, or else of the targets: of the wider image.
+    private var splitsSources: Bool { sources > targets }
+
+    /// Channel blocks of half an image that a member sums for: of all members' the most.
+    private var halves: (sources: Int, targets: Int) {
+        func most(_ blocks: Int) -> Int { (blocks + team.threads - 1) / team.threads }
+        return splitsSources
+            ? (most(sources / 32), targets / 32) : (sources / 32, most(targets / 32))
+    }
+
+    /// Floats of one member.
+    private var ownCount: Int {
+        switch pass {
+        case .forward, .inputGradient: apus_strassen_scratch(&geometry)
+        case .weightGradient:
+            apus_strassen_gradient_scratch(&geometry, halves.sources, halves.targets)
+        }
+    }
+
+    var scratchBytes: Int { (sharedCount + ownCount * team.threads) * MemoryLayout<Float>.stride }
+
+    func bind(scratch: UnsafeMutableRawPointer) {
+        self.scratch = scratch.assumingMemoryBound(to: Float.self)
+    }
+
+    func run(_ context: RunContext) {
+        guard let scratch else { preconditionFailure("a step ran before it was bound") }
+        let input = operands.input.assumingMemoryBound(to: Float.self)
+        let output = operands.output.assumingMemoryBound(to: Float.self)
+        switch pass {
+        case .forward: multiply(input, output, scratch)
+        case .inputGradient: multiply(output, input, scratch)
+        case .weightGradient: correlate(input, output, scratch)
+        }
+    }
+
+    private func multiply(
+        _ x: UnsafeMutablePointer<Float>, _ y: UnsafeMutablePointer<Float>,
+        _ packed: UnsafeMutablePointer<Float>
+    ) {
+        let sums = packed + apus_one_by_one_weight_count(&geometry.o)
+        let (own, each) = (packed + sharedCount, ownCount)
+        team.split(targets / 16) { begin, end in
+            apus_one_by_one_weights(&geometry.o, operands.weights, packed, begin, end)
+        }
+        team.split(targets / 64) { begin, end in
+            apus_strassen_weights(&geometry, packed, sums, begin, end)
+        }
+        let chunks = apus_strassen_chunks(&geometry)
+        team.run { member in
+            let begin = chunks * member / team.threads
+            let end = chunks * (member + 1) / team.threads
+            if begin == end { return }
+            apus_strassen_multiply(
+                &geometry, x, packed, sums, y, own + member * each, begin, end)
+        }
+    }
+
+    /// Every member sums over all pixels.
+    private func correlate(
+        _ x: UnsafeMutablePointer<Float>, _ dy: UnsafeMutablePointer<Float>,
+        _ sums: UnsafeMutablePointer<Float>
+    ) {
+        let (own, each, splitsSources) = (sums + sharedCount, ownCount, splitsSources)
+        let count = (splitsSources ? sources : targets) / 32
+        team.run { member in
+            let share = count * member / team.threads..<count * (member + 1) / team.threads
+            if share.isEmpty { return }
+            let sources = splitsSources ? share : 0..<sources / 32
+            let targets = splitsSources ? 0..<targets / 32 : share
+            apus_strassen_correlate(
+                &geometry, x, dy, sums, own + member * each, sources.lowerBound,
+                sources.upperBound, targets.lowerBound, targets.upperBound)
+        }
+        team.split(targets / 2) { begin, end in
+            apus_strassen_join(&geometry, sums, operands.weights, begin, end)
+        }
+    }
+}

@@ -1,0 +1,170 @@
+// Forward passes and input gradients by Strassen's algorithm.
+#include "strassen.h"
+#include "product.h"
+
+/// Pixels of a chunk: both images' and the sums of them take 640 KiB.
+static long most_pixels(const apus_strassen *s) {
+    const long fitting = 40960 / s->o.sources;
+    return fitting < MOST_PIXELS ? MOST_PIXELS : fitting > IMAGE_CHUNK ? IMAGE_CHUNK : fitting;
+}
+
+long apus_strassen_chunks(const apus_strassen *s) {
+    return s->o.batch / 2 * chunks_per_image(&s->o, most_pixels(s));
+}
+
+long apus_strassen_scratch(const apus_strassen *s) {
+    // Sums, two results of a pair of blocks and, with a stride, the pixels that are read or written.
+    const long strided = s->stride == 1 ? 0 : s->o.transposes ? 4 * 32 : 2 * s->o.sources;
+    return (2 * s->o.sources + 2 * 32 + strided) * most_pixels(s);
+}
+
+void apus_strassen_weights(const apus_strassen *s, const float *u, float *t, long begin, long end) {
+    const long pairs = s->o.targets / 64, half = s->o.sources / 2 * 32;
+    for (long pair = begin; pair < end; pair++) {
+        Quarters b;
+        for (long i = 0; i < 4; i++)
+            b.q[i].base = (float *)u + (pair + i % 2 * pairs) * 2 * half + i / 2 * half;
+        apus_strassen_right(b, quarters_at(t + pair * half, pairs * half, 1), 1, half / 16);
+    }
+}
+
+/// What is fetched while products are made: a chunk of both images, from channel block to channel block.
+typedef struct {
+    /// The first image's, the distance between blocks and what is added for the second image's.
+    const float *from;
+    long plane, distance;
+    /// Of an image.
+    long blocks;
+    long lines;
+    /// What comes next.
+    long block, line;
+} Fetch;
+
+/// The next 16 cache lines; what is here already where everything has been fetched.
+INLINE const char *next_lines(Fetch *f, const float *here) {
+    if (f->block >= 2 * f->blocks) return (const char *)here;
+    const float *next = f->from + f->block * f->plane + f->line * 16;
+    if (f->block >= f->blocks) next += f->distance;
+    f->line += 16;
+    if (f->line >= f->lines) { f->line = 0; f->block++; }
+    return (const char *)next;
+}
+
+/// One of several products, whose sums stay in registers from one to the next: the sums, or zeros, and `base`
+/// where there is one, and x * u go on, and with `plus` where there is one are written to y.
+typedef struct {
+    Matrix x;
+    const float *u;
+    bool continues;
+    Matrix base, plus, y;
+} Link;
+
+typedef struct {
+    const Link *links;
+    long count;
+    /// Of all links.
+    long channels;
+    /// The first pixel, in floats.
+    long at;
+    Fetch *fetch;
+} Chain;
+
+WIDE_INLINE void follow(const Chain *c, const int pixels) {
+    V sum[2 * MOST_PIXELS];
+    for (const Link *l = c->links; l < c->links + c->count; l++) {
+        UNROLL for (int i = 0; i < 2 * pixels; i++) if (!l->continues) sum[i] = (V){0};
+#define AT(MATRIX, i, j) (*(V *)((MATRIX).base + (j) * (MATRIX).block + c->at + (i) * 16))
+        if (l->base.base)
+            UNROLL for (int i = 0; i < pixels; i++)
+                UNROLL for (int j = 0; j < 2; j++) sum[2 * i + j] += AT(l->base, i, j);
+        const float *x = l->x.base + c->at, *u = l->u;
+        for (long channels = c->channels; channels > 0; channels -= 16, x += l->x.block) {
+            const char *next = next_lines(c->fetch, x);
+            for (long lane = 0; lane < 16; lane++, u += 32, next += 64) {
+                __builtin_prefetch(next, 0, 2);
+                V v[2];
+                UNROLL for (int j = 0; j < 2; j++) v[j] = *(const V *)(u + 16 * j);
+                UNROLL for (int i = 0; i < pixels; i++) {
+                    const float a = x[i * 16 + lane];
+                    UNROLL for (int j = 0; j < 2; j++) sum[2 * i + j] += a * v[j];
+                }
+            }
+        }
+        if (l->plus.base) {
+            UNROLL for (int i = 0; i < pixels; i++)
+                UNROLL for (int j = 0; j < 2; j++) AT(l->y, i, j) = sum[2 * i + j] + AT(l->plus, i, j);
+        } else {
+            UNROLL for (int i = 0; i < pixels; i++)
+                UNROLL for (int j = 0; j < 2; j++) AT(l->y, i, j) = sum[2 * i + j];
+        }
+    }
+}
+
+#define FOLLOW(PIXELS) static WIDE void follow_##PIXELS(const Chain *c) { follow(c, PIXELS); }
+FOLLOW(1) FOLLOW(2) FOLLOW(3) FOLLOW(4) FOLLOW(5) FOLLOW(6)
+FOLLOW(7) FOLLOW(8) FOLLOW(9) FOLLOW(10) FOLLOW(11) FOLLOW(12)
+
+/// By the number of pixels, less one.
+static void (*const follows[])(const Chain *) = {
+    follow_1, follow_2, follow_3, follow_4, follow_5, follow_6,
+    follow_7, follow_8, follow_9, follow_10, follow_11, follow_12 };
+
+/// The links for all pixels of a chunk, as many at a time as have their sums in registers.
+static void multiply(Fetch *f, const Link *links, long count, long channels, long pixels) {
+    const long groups = (pixels + MOST_PIXELS - 1) / MOST_PIXELS;
+    for (long group = 0; group < groups; group++) {
+        const long first = pixels * group / groups, end = pixels * (group + 1) / groups;
+        const Chain c = { links, count, channels, first * 16, f };
+        follows[end - first - 1](&c);
+    }
+}
+
+void apus_strassen_multiply(
+    const apus_strassen *s, const float *x, const float *u, const float *t, float *y, float *scratch,
+    long begin, long end) {
+    const apus_one_by_one *o = &s->o;
+    const long most = most_pixels(s), block = most * 16;
+    const long pairs = o->targets / 64, channels = o->sources / 2, blocks = channels / 16;
+    const long half = channels * 32, quarter = pairs * half;
+    const bool gathers = s->stride > 1 && !o->transposes, spreads = s->stride > 1 && o->transposes;
+    const Quarters sums = quarters_at(scratch, block, blocks);
+    const Matrix none = {0}, m = { scratch + 4 * blocks * block, block };
+    const Matrix n = { m.base + 2 * block, block };
+    float *const strided = n.base + 2 * block;
+    for (long index = begin; index < end; index++) {
+        const Chunk chunk = chunk_at(o, index, most), chunks[] = { chunk, partner(s, chunk) };
+        const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, most);
+        Fetch f = {
+            .from = chunk_of(o, x, o->sources, next, 0), .plane = o->pixels * 16,
+            .blocks = 2 * blocks, .lines = next.count };
+        f.distance = chunk_of(o, x, o->sources, partner(s, next), 0) - f.from - f.blocks * f.plane;
+        if (gathers) f.block = 2 * f.blocks;
+        Quarters a = quarters_at(strided, block, blocks);
+        for (long i = 0; i < 4; i++) {
+            if (gathers) apus_strassen_gather(s, x, chunks[i / 2], i % 2, 0, blocks, a.q[i]);
+            else a.q[i] = half_of(s, x, o->sources, chunks[i / 2], i % 2, 0);
+        }
+        apus_strassen_left(a, sums, blocks, chunk.count);
+        for (long pair = 0; pair < pairs; pair++) {
+            Quarters c = quarters_at(strided, block, 2);
+            for (long i = 0; i < 4 && !spreads; i++)
+                c.q[i] = half_of(s, y, o->targets, chunks[i / 2], i % 2, pair * 2);
+            const float *b11 = u + pair * 2 * half, *b21 = b11 + half;
+            const float *b22 = u + (pair + pairs) * 2 * half + half;
+            const float *t1 = t + pair * half, *t2 = t1 + quarter, *t3 = t2 + quarter, *t4 = t3 + quarter;
+            const Link top[] = {
+                { a.q[0], b11, false, none, none, m }, { a.q[1], b21, true, none, none, c.q[0] } };
+            const Link left[] = {
+                { sums.q[1], t2, false, m, none, m }, { sums.q[2], t3, true, none, none, n },
+                { a.q[3], t4, true, none, none, c.q[2] } };
+            const Link right[] = {
+                { sums.q[0], t1, false, none, n, c.q[3] },
+                { sums.q[3], b22, true, m, none, c.q[1] } };
+            multiply(&f, top, 2, channels, chunk.count);
+            multiply(&f, left, 3, channels, chunk.count);
+            multiply(&f, right, 2, channels, chunk.count);
+            for (long i = 0; i < 4 && spreads; i++)
+                apus_strassen_spread(s, c.q[i], chunks[i / 2], i % 2, pair * 2, y);
+        }
+    }
+}
