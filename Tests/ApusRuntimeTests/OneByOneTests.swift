@@ -148,4 +148,15 @@ import Testing
         let session = try conformance.session(EngineSetting(algorithm: "apus-1x1"))
         #expect(!session.implementations.contains { $0.kernel == "apus-1x1" })
     }
+
+    /// An odd batch and halves of the channels that are no pairs of blocks have no quarters.
+    @Test(
+        arguments: [([3, 64, 6, 5], 64), ([2, 96, 6, 5], 64), ([2, 64, 6, 5], 40)] as [(Shape, Int)]
+    )
+    func whatHasNoQuartersIsLeftToOthers(_ input: Shape, _ outputs: Int) throws {
+        let session = try Self.conformance(input, outputs).session(
+            EngineSetting(algorithm: "apus-strassen"))
+        #expect(session.implementations.contains { $0.operation.hasPrefix("convolution") })
+        #expect(!session.implementations.contains { $0.kernel == "apus-strassen" })
+    }
 }
