@@ -95,9 +95,9 @@ struct TrainingTests {
     func plan() {
         let plan = LabContext.plan(
             jobs(), ["one": 0.1, "two": 0.3], seeds: 3, seconds: 601, points: 10)
-        // 85 % of 601 seconds over three times 0.4.
-        #expect(plan.steps == 425)
-        #expect(plan.testImages == 136 && plan.lastTestImages == 2040)
+        // 90 % of 601 seconds over three times 0.4.
+        #expect(plan.steps == 450)
+        #expect(plan.testImages == 144 && plan.lastTestImages == 2160)
         let least = LabContext.plan(jobs(), ["one": 1, "two": 1], seeds: 3, seconds: 1, points: 10)
         #expect(least.steps == 2 && least.points == 2)
     }

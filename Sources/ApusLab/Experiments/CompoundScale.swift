@@ -43,7 +43,7 @@ struct CompoundScale: Experiment {
         base.input = [data.input[0], max(8, data.input[1] / 2), max(8, data.input[2] / 2)]
         base.classes = data.classes
         let searched = try lab.searchedScaling(
-            base, data, learningRate: learningRate, seconds: 0.2 * lab.seconds)
+            base, data, learningRate: learningRate, seconds: 0.15 * lab.seconds)
         let found = searched.first?.scaling ?? .published
         let ways: [(name: String, scaling: CompoundScaling)] = [
             ("depth", .depthOnly), ("width", .widthOnly), ("resolution", .resolutionOnly),
@@ -60,7 +60,7 @@ struct CompoundScale: Experiment {
                 var job = TrainingJob(label, network, learningRate: learningRate)
                 job.warmup = 0.1
                 return job
-            }, share: 0.75)
+            }, share: 0.85)
         let accuracies = trained.map { .exact(1) - $0.testError }
         func compare(_ first: Int) -> (mean: Estimate, best: Estimate) {
             let single = accuracies[first..<first + 3]
