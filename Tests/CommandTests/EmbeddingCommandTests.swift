@@ -174,5 +174,11 @@ struct EmbeddingCommandTests {
             "has no images")
         expectFailure(
             try Command.run("probe", run, "--data", scratch.path("nothing")), "has no images")
+        expectFailure(
+            try Command.run("probe", "--weights", "nonsense", "--data", "fashion-mnist"),
+            code: 2, "no weights called 'nonsense'", "efficientnet-lite0")
+        expectFailure(
+            try Command.run("probe", run, "--model", "resnet18", "--data", "fashion-mnist"),
+            code: 2, "describes itself; leave out --model")
     }
 }

@@ -97,6 +97,13 @@ struct ScaleTests {
             #expect(!scores.isEmpty && scores == scores.sorted(by: >))
         }
         for line in proxies { #expect((line["cost_ratio"] as? Double ?? 9) <= 2) }
+        let timed = try Command.run(
+            "scale", "--base", "resnet20-cifar", "--search", "proxy", "--data",
+            scratch.path("data"),
+            "--budget", "step-time", "--proxy-steps", "2", "--batch", "8", "--grid-step", "0.5",
+            "--threads", "1")
+        // What is measured is told before the first training; what is found depends on the machine's mood.
+        #expect(timed.errors.hasPrefix("measured 1: "), "\(timed.errors)")
     }
 
     @Test(
