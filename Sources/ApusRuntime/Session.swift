@@ -96,7 +96,7 @@ public final class Session {
         let isInference = program.graph.gradients.isEmpty
         if !isInference { parameters.allocateGradients() }
         let team = Team(threads: max(1, configuration.threads))
-        let arena = Arena.largePages(count: program.plan.arenaCount)
+        let arena = Arena(count: program.plan.arenaCount)
         let machine =
             "oneDNN \(Machine.libraryVersion), kernels \(Tuner.kernels), "
             + "\(Machine.processor), \(team.threads) threads:"
@@ -113,13 +113,13 @@ public final class Session {
             let builder = StepBuilder(
                 program: program, arena: arena, store: parameters, library: library, team: team,
                 tuner: tuner, isInference: isInference,
-                folding: .largePages(count: program.graph.largestFoldedWeights))
+                folding: Arena(count: program.graph.largestFoldedWeights))
             var steps: [(node: Node, step: any Step)] = []
             for node in program.graph.nodes {
                 if let step = try builder.step(node) { steps.append((node, step)) }
             }
             let scratchBytes = steps.map(\.step.scratchBytes).max() ?? 0
-            let scratch = Arena.largePages(count: scratchBytes / MemoryLayout<Float>.stride + 1)
+            let scratch = Arena(count: scratchBytes / MemoryLayout<Float>.stride + 1)
             for (_, step) in steps { try step.bind(scratch: scratch.base) }
             return (library, steps, scratch)
         }

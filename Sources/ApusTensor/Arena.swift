@@ -9,30 +9,29 @@ public final class Arena: @unchecked Sendable {
     /// The number of floats.
     public let count: Int
 
+    /// Whether the block was mapped in large pages.
+    private let isMapped: Bool
+
     public init(count: Int) {
         precondition(count >= 0)
         self.count = count
-        let raw = UnsafeMutableRawPointer.allocate(
-            byteCount: max(count, 1) * MemoryLayout<Float>.stride, alignment: Arena.alignment)
+        let bytes = max(count, 1) * MemoryLayout<Float>.stride
+        let mapping = bytes < LargePages.size ? nil : LargePages.map(bytes: bytes)
+        isMapped = mapping != nil
+        let raw =
+            mapping
+            ?? UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: Arena.alignment)
         base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
-        base.initialize(repeating: 0, count: max(count, 1))
-        release = { UnsafeMutableRawPointer($0).deallocate() }
+        if !isMapped { base.initialize(repeating: 0, count: max(count, 1)) }
     }
 
-    private let release: (UnsafeMutablePointer<Float>) -> Void
-
-    /// Takes over memory that holds zeros and is aligned, and gives it back with `release`.
-    public init(
-        taking base: UnsafeMutablePointer<Float>, count: Int,
-        release: @escaping (UnsafeMutablePointer<Float>) -> Void
-    ) {
-        precondition(UInt(bitPattern: base) % UInt(Arena.alignment) == 0)
-        self.base = base
-        self.count = count
-        self.release = release
+    deinit {
+        if isMapped {
+            LargePages.unmap(base, bytes: byteCount)
+        } else {
+            UnsafeMutableRawPointer(base).deallocate()
+        }
     }
-
-    deinit { release(base) }
 
     public var byteCount: Int { count * MemoryLayout<Float>.stride }
 

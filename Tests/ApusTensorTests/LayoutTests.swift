@@ -8,9 +8,16 @@ import Testing
         #expect(Layout.plain.storageCount([2, 3, 5, 7]) == 210)
     }
 
-    @Test func arenasAreAlignedAndZero() {
-        let arena = Arena(count: 1000)
-        #expect(UInt(bitPattern: arena.base) % UInt(Arena.alignment) == 0)
-        #expect(arena.buffer.allSatisfy { $0 == 0 })
+    /// Small ones, and those in large pages: of one, and of more than one with a rest.
+    @Test(arguments: [0, 1000, 1 << 19, 3 << 18 | 5]) func arenasAreAlignedAndZero(count: Int) {
+        for _ in 0..<2 {
+            let arena = Arena(count: count)
+            let alignment = count < 1 << 19 ? Arena.alignment : 2 << 20
+            #expect(UInt(bitPattern: arena.base) % UInt(alignment) == 0)
+            #expect(arena.buffer.count == count)
+            #expect(arena.buffer.allSatisfy { $0 == 0 })
+            // The next one must not find these.
+            arena.buffer.update(repeating: 1)
+        }
     }
 }

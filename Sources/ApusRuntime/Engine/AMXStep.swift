@@ -55,7 +55,7 @@ final class AMXStep: Step {
         let isKept = problem.inference && problem.pass == .forward
         kept =
             isKept
-            ? .largePages(count: AMXStep.weightBytes(geometries) / 4 + AMXStep.biasCount(problem))
+            ? Arena(count: AMXStep.weightBytes(geometries) / 4 + AMXStep.biasCount(problem))
             : nil
     }
 

@@ -70,7 +70,7 @@ extension StepBuilder {
         if step.implementation?.hasPrefix("ref") ?? false { return nil }
         if algorithm != .direct && step.scratchBytes > mostScratchBytes { return nil }
         // Mapped, so that the system has it back at once.
-        let scratch = Arena.largePages(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
+        let scratch = Arena(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
         guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
         let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
         step.run(context)

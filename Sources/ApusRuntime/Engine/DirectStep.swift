@@ -46,7 +46,7 @@ final class DirectStep: Step {
         self.operands = operands
         self.team = team
         self.fold = fold
-        kept = .largePages(
+        kept = Arena(
             count: apus_direct_weight_count(&geometry) + output[1].roundedUp(to: 16))
     }
 

@@ -72,7 +72,7 @@ final class WinogradStep: Step {
         let share = (apus_winograd_tiles(&geometry) + team.threads - 1) / team.threads
         stride = min(apus_winograd_stride(&geometry), share)
         if problem.inference, problem.pass == .forward {
-            cachedWeights = .largePages(count: apus_winograd_weight_count(&geometry))
+            cachedWeights = Arena(count: apus_winograd_weight_count(&geometry))
         }
     }
 
