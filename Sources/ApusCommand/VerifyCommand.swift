@@ -7,9 +7,10 @@ struct VerifyCommand: ParsableCommand {
         commandName: "verify",
         abstract: "Compares the engine with results of PyTorch in 64-bit floats.",
         discussion: """
-            Prints the largest relative error of logits, loss, gradients and updated weights; fails \
-            past 1e-4 for logits and 1e-3 for gradients; in bf16 past 3e-2 for logits and loss. Where rounding the weights alone moves the \
-            training pass further than that, it prints how far and fails past twice that.
+            Prints the largest relative error of logits, loss, gradients and updated weights (by their \
+            norms and by the elements that the file has); fails past 1e-4 for logits and 1e-3 for \
+            gradients; in bf16 past 3e-2 for logits and loss. Where rounding the weights alone moves \
+            the training pass further than that, it prints how far and fails past twice that.
 
             Example: apus verify Tests/Fixtures/resnet20-cifar.json
             """)
@@ -34,18 +35,19 @@ struct VerifyCommand: ParsableCommand {
     func run() throws {
         var failed = 0
         for path in files {
-            let data: Data
-            let file: ReferenceFile
-            do {
-                data = try Data(contentsOf: URL(fileURLWithPath: path))
-                file = try JSONDecoder().decode(ReferenceFile.self, from: data)
-            } catch {
-                throw CommandError("\(path) is not a reference file of a model: \(error.brief)")
-            }
             var configuration = Session.Configuration()
             if let threads { configuration.threads = threads }
             configuration.precision = precision.precision
-            let result = try Verification(file, configuration: configuration)
+            let data = try MappedFile.read(path)
+            let result: Verification
+            do {
+                let file = try JSONDecoder().decode(ReferenceFile.self, from: data)
+                result = try Verification(file, configuration: configuration)
+            } catch {
+                throw CommandError(
+                    "\(path): \(error.brief); give a file of results such as "
+                        + "Tests/Fixtures/resnet20-cifar.json")
+            }
             let passes = strict ? result.isWithinTolerance : result.passes
             if !passes { failed += 1 }
             if json {
@@ -57,10 +59,12 @@ struct VerifyCommand: ParsableCommand {
                         + "\(scientific(result.trainLogits)) (train), "
                         + "loss \(scientific(result.loss)), "
                         + "gradients \(scientific(result.gradients)) (\(result.worstGradient)), "
-                        + "updates \(scientific(result.updates)) (\(result.worstUpdate))"
+                        + "updates \(scientific(result.updates)) (\(result.worstUpdate)), "
+                        + "elements \(scientific(result.elements)) (\(result.worstElements))"
                         + (result.rounding.map {
                             "; rounding alone moves logits by \(scientific($0.logits)), "
-                                + "gradients by \(scientific($0.gradients))"
+                                + "gradients by \(scientific($0.gradients)) (norms) and "
+                                + "\(scientific($0.elements)) (elements)"
                         } ?? ""))
             }
         }

@@ -30,6 +30,25 @@ public struct ReferenceFile: Hashable, Sendable, Decodable {
         case afterOneSGDStep = "after_one_sgd_step"
     }
 
+    /// What is wrong with the file in itself, in words that follow its name; nil where nothing is.
+    public var problem: String? {
+        guard input.rank == 4, input.dimensions.allSatisfy({ $0 > 0 }) else {
+            return "the input is no batch of images, but \(input)"
+        }
+        guard classes > 0 else { return "classes must be at least 1, not \(classes)" }
+        guard labels.count == input[0], labels.allSatisfy({ (0..<classes).contains($0) }) else {
+            return "labels must be \(input[0]) numbers, one an image, each below \(classes)"
+        }
+        let rows = evalLogits + trainLogits
+        guard evalLogits.count == input[0], trainLogits.count == input[0],
+            let width = rows.first?.count, (1...classes).contains(width),
+            rows.allSatisfy({ $0.count == width })
+        else {
+            return "logits must be \(input[0]) rows of up to \(classes) numbers, one an image"
+        }
+        return nil
+    }
+
     /// What the error of each gradient is relative to: its norm.
     ///
     /// A shift that reaches nothing but batch norms is subtracted again, so its gradient is zero, of
@@ -50,6 +69,23 @@ public struct TensorBrief: Hashable, Sendable, Decodable {
     public let sum: Double
     /// The first four elements in row-major order, or all of fewer.
     public let first: [Double]
+
+    /// How far the norm of another tensor is from this one's, relative to `scale`, by default this
+    /// norm. Infinite for another shape.
+    public func normError(of other: TensorBrief, scale: Double? = nil) -> Double {
+        shape == other.shape ? abs(l2 - other.l2) / max(scale ?? l2, 1e-30) : .infinity
+    }
+
+    /// The norm of the whole difference if all elements differ as much as the first do, relative to
+    /// `scale`: numbers of the right size in the wrong places are seen by it, not by their norm.
+    public func elementError(of other: TensorBrief, scale: Double? = nil) -> Double {
+        guard shape == other.shape, first.count == other.first.count, !first.isEmpty else {
+            return .infinity
+        }
+        let squares = zip(first, other.first).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        let whole = (squares * Double(shape.count) / Double(first.count)).squareRoot()
+        return whole / max(scale ?? l2, 1e-30)
+    }
 
     /// The brief of a tensor given by its elements in row-major order.
     public init(_ shape: Shape, _ elements: [Double]) {

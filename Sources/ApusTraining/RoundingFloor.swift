@@ -12,6 +12,8 @@ public struct RoundingFloor: Hashable, Codable, Sendable {
     public private(set) var logits = 0.0
     /// The largest relative change of a parameter's gradient by its Euclidean norm.
     public private(set) var gradients = 0.0
+    /// The largest relative change of a parameter's gradient by its first elements.
+    public private(set) var elements = 0.0
 
     /// Compares four runs whose weights and pixels differ by up to two units in the bit after the
     /// last of their format: the 25th of a 32-bit float, the 9th of a brain float.
@@ -21,7 +23,7 @@ public struct RoundingFloor: Hashable, Codable, Sendable {
         let isBrainFloat = session.program.options.precision == .bf16
         let unit: Float = isBrainFloat ? 0x1p-9 : 0x1p-24
         let limit = isBrainFloat ? 0.5 : 0.05
-        func run(_ number: Int) throws -> (logits: [Float], norms: [String: Double]) {
+        func run(_ number: Int) throws -> (logits: [Float], gradients: [String: TensorBrief]) {
             func perturbed(_ values: [Float], _ key: RandomKey) -> [Float] {
                 if number == 0 { return values }
                 return values.indices.map {
@@ -36,13 +38,13 @@ public struct RoundingFloor: Hashable, Codable, Sendable {
             }
             session.setInput("images", perturbed(images, key.child("input")))
             session.run()
-            var norms: [String: Double] = [:]
-            for name in file.gradients.keys {
-                guard let gradient = store.gradient(name) else { continue }
-                norms[name] =
-                    TensorBrief(gradient.shape, gradient.elements.map(Double.init)).l2
+            var gradients: [String: TensorBrief] = [:]
+            for slot in store.parameters {
+                gradients[slot.name] = store.gradient(slot.name).map {
+                    TensorBrief($0.shape, $0.elements.map(Double.init))
+                }
             }
-            return (session.output("logits").elements, norms)
+            return (session.output("logits").elements, gradients)
         }
         let base = try run(0)
         let scale = Verification.logitScale(base.logits.map(Double.init), session.program)
@@ -52,12 +54,15 @@ public struct RoundingFloor: Hashable, Codable, Sendable {
             for (a, b) in zip(moved.logits, base.logits) {
                 logits = max(logits, Double(abs(a - b)) / scale)
             }
-            for (name, norm) in moved.norms {
-                guard let own = base.norms[name], let unit = scales[name] else { continue }
-                gradients = max(gradients, abs(norm - own) / max(unit, 1e-30))
+            for (name, gradient) in moved.gradients {
+                guard let own = base.gradients[name], let unit = scales[name] else { continue }
+                gradients = max(gradients, own.normError(of: gradient, scale: unit))
+                elements = max(elements, own.elementError(of: gradient, scale: unit))
             }
         }
         logits = min(logits, limit)
         gradients = min(gradients, limit)
+        // Elements in the wrong places come to 1.4, negative ones to 2.
+        elements = min(elements, 0.5)
     }
 }

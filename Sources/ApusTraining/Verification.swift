@@ -23,13 +23,17 @@ public struct Verification: Hashable, Codable, Sendable {
     /// Likewise after a step of SGD, of parameters and running statistics.
     public var updates = 0.0
     public var worstUpdate = ""
+    /// The largest relative error of a gradient or an updated tensor by its first elements
+    /// (`TensorBrief.elementError`), and whose.
+    public var elements = 0.0
+    public var worstElements = ""
 
     /// How far rounding alone moves the training pass; nil where everything is within the tolerances.
     public var rounding: RoundingFloor?
 
     /// The largest difference of logits and loss that passes: 1e-4 or, with brain floats, 3e-2.
     public var logitTolerance: Double { precision == .fp32 ? 1e-4 : 3e-2 }
-    /// Likewise of gradients and updates; with brain floats they are printed, not judged.
+    /// Likewise of gradients, updates and elements; with brain floats they are printed, not judged.
     public var gradientTolerance: Double { precision == .fp32 ? 1e-3 : .infinity }
 
     /// Errors within their tolerance or, where rounding alone moves the results further, within
@@ -39,17 +43,21 @@ public struct Verification: Hashable, Codable, Sendable {
         let gradient = max(gradientTolerance, 2 * (rounding?.gradients ?? 0))
         return evalLogits <= logitTolerance && max(trainLogits, loss) <= logits
             && max(gradients, updates) <= gradient
+            && elements <= max(gradientTolerance, 2 * (rounding?.elements ?? 0))
     }
 
     /// Errors within the tolerances themselves.
     public var isWithinTolerance: Bool { evalLogits <= logitTolerance && !exceedsTolerance }
 
     private var exceedsTolerance: Bool {
-        max(trainLogits, loss) > logitTolerance || max(gradients, updates) > gradientTolerance
+        max(trainLogits, loss) > logitTolerance
+            || max(gradients, updates, elements) > gradientTolerance
     }
 
-    /// Throws where the file names a model Apus does not have, or tensors the model does not.
+    /// Throws where the file contradicts itself, names a model Apus does not have or other tensors than
+    /// the model has.
     public init(_ file: ReferenceFile, configuration: Session.Configuration = .init()) throws {
+        if let problem = file.problem { throw TrainingError(problem) }
         model = file.model
         precision = configuration.precision
         let network = try Models.named(
@@ -64,11 +72,19 @@ public struct Verification: Hashable, Codable, Sendable {
             let values = ReferenceFormula.values(name, shape: shape).map(Float.init)
             try store.set(name, Tensor(shape, values))
         }
-        let images = ReferenceFormula.input(file.input).map(Float.init)
+        // PyTorch counts batches; nothing depends on it.
+        let known = Set(store.names)
+        for name in Set(file.gradients.keys).union(file.afterOneSGDStep.keys).subtracting(known)
+            .sorted()
+        where !name.hasSuffix("num_batches_tracked") {
+            throw TrainingError("\(file.model) has no parameter or buffer '\(name)'")
+        }
 
+        // First: it refuses a batch that does not fit into memory.
         let inference = try Session(
             network.graph(batch: batch, mode: .inference), parameters: store,
             configuration: configuration)
+        let images = ReferenceFormula.input(file.input).map(Float.init)
         inference.setInput("images", images)
         inference.run()
         evalLogits = Verification.difference(inference, file.evalLogits)
@@ -83,21 +99,16 @@ public struct Verification: Hashable, Codable, Sendable {
         trainLogits = Verification.difference(session, file.trainLogits)
         loss = abs(Double(result.loss) - file.loss) / abs(file.loss)
         let scales = file.gradientScales
-        for (name, brief) in file.gradients {
-            guard let gradient = store.gradient(name) else {
-                throw TrainingError("\(file.model) has no parameter '\(name)'")
+        for name in store.names {
+            guard let value = store.tensor(name), let after = file.afterOneSGDStep[name] else {
+                throw TrainingError("'\(name)' after a step of SGD is missing")
             }
-            let error = Verification.difference(gradient, brief, scale: scales[name])
-            if error >= gradients { (gradients, worstGradient) = (error, name) }
-        }
-        for (name, brief) in file.afterOneSGDStep {
-            guard let value = store.tensor(name) else {
-                // PyTorch counts batches; nothing depends on it.
-                if name.hasSuffix("num_batches_tracked") { continue }
-                throw TrainingError("\(file.model) has no parameter or buffer '\(name)'")
+            compare(value, after, name, \.updates, \.worstUpdate)
+            guard let gradient = store.gradient(name) else { continue }
+            guard let brief = file.gradients[name] else {
+                throw TrainingError("the gradient of '\(name)' is missing")
             }
-            let error = Verification.difference(value, brief)
-            if error >= updates { (updates, worstUpdate) = (error, name) }
+            compare(gradient, brief, name, \.gradients, \.worstGradient, scale: scales[name])
         }
         if exceedsTolerance {
             rounding = try RoundingFloor(session, store, images, file)
@@ -126,12 +137,20 @@ public struct Verification: Hashable, Codable, Sendable {
             ? logits.map(abs).max() ?? 1 : (logits.max() ?? 1) - (logits.min() ?? 0)
     }
 
-    /// The difference of norms relative to `scale`, by default the reference's norm.
-    private static func difference(
-        _ tensor: Tensor, _ reference: TensorBrief, scale: Double? = nil
-    ) -> Double {
-        guard tensor.shape == reference.shape else { return .infinity }
+    /// Keeps the errors of a tensor that are the largest so far.
+    private mutating func compare(
+        _ tensor: Tensor, _ reference: TensorBrief, _ name: String,
+        _ norm: WritableKeyPath<Verification, Double>,
+        _ worst: WritableKeyPath<Verification, String>,
+        scale: Double? = nil
+    ) {
         let own = TensorBrief(tensor.shape, tensor.elements.map(Double.init))
-        return abs(own.l2 - reference.l2) / max(scale ?? reference.l2, 1e-30)
+        let error = reference.normError(of: own, scale: scale)
+        if error >= self[keyPath: norm] {
+            self[keyPath: norm] = error
+            self[keyPath: worst] = name
+        }
+        let elementError = reference.elementError(of: own, scale: scale)
+        if elementError >= elements { (elements, worstElements) = (elementError, name) }
     }
 }

@@ -27,7 +27,9 @@ import Testing
         if ["resnet20-cifar", "resnet18", "efficientnet_b0"].contains(model) {
             #expect(result.gradients <= 1e-3, "\(result.worstGradient)")
             #expect(result.updates <= 1e-3, "\(result.worstUpdate)")
+            #expect(result.elements <= 1e-3, "\(result.worstElements)")
         }
+        #expect(result.passes, "\(result)")
     }
 
     @Test(
