@@ -47,11 +47,26 @@ public enum Machine {
         return nil
     }
 
-    /// Cores this process may use.
-    public static var cores: Int { ProcessInfo.processInfo.activeProcessorCount }
+    /// Cores this process may use: those it may run on, or fewer where its container has less of their
+    /// time. Threads that wait for others by spinning must not be more.
+    public static let cores: Int = {
+        let share = (ControlGroups.own.cores ?? .infinity).rounded(.up)
+        return Int(min(Double(ProcessInfo.processInfo.activeProcessorCount), max(1, share)))
+    }()
 
-    /// Bytes of memory in the machine.
-    public static var memoryBytes: Int { Int(clamping: ProcessInfo.processInfo.physicalMemory) }
+    /// Bytes of memory this process may use: the machine's, or less where its container or its limit of
+    /// addresses (`ulimit -v`) leaves it less.
+    public static var memoryBytes: Int {
+        var bytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+        if let limit = ControlGroups.own.memoryBytes { bytes = min(bytes, limit) }
+        var addresses = rlimit()
+        if getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &addresses) == 0,
+            addresses.rlim_cur != rlim_t(bitPattern: -1)
+        {
+            bytes = min(bytes, max(0, Int(clamping: addresses.rlim_cur) - status("VmSize:")))
+        }
+        return bytes
+    }
 
     /// The most bytes of memory this process has held at once, as Linux tells it.
     public static var peakResidentBytes: Int { status("VmHWM:") }

@@ -88,10 +88,11 @@ public final class Session {
                 description: "this CPU has no instructions for brain floats (avx512_bf16); "
                     + "use --precision fp32, or auto for whatever the CPU offers")
         }
-        guard program.peakBytes < Machine.memoryBytes else {
+        let available = Machine.memoryBytes
+        guard program.peakBytes < available else {
             throw EngineError(
-                description: "the network needs \(program.peakBytes >> 20) MiB for this batch, the "
-                    + "machine has \(Machine.memoryBytes >> 20); choose a smaller batch or image")
+                description: "the network needs \(program.peakBytes >> 20) MiB for this batch, of "
+                    + "\(available >> 20) that can be used; choose a smaller batch or image")
         }
         let isInference = program.graph.gradients.isEmpty
         if !isInference { parameters.allocateGradients() }

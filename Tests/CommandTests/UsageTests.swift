@@ -27,6 +27,14 @@ struct UsageTests {
             "standard output")
     }
 
+    @Test("A network that needs more memory than the process may use is refused")
+    func memoryLimit() throws {
+        expectFailure(
+            try Command.run(
+                "bench", "train", "--model", "resnet50", "--batch", "256", "--threads", "1",
+                shell: "ulimit -v 4000000"), "smaller batch")
+    }
+
     @Test("The version is printed")
     func version() throws {
         let result = try Command.run("--version")
