@@ -9,20 +9,20 @@ public final class Arena: @unchecked Sendable {
     /// The number of floats.
     public let count: Int
 
-    /// Whether the block was mapped in large pages.
-    private let isMapped: Bool
+    /// Whether the block is mapped in large pages.
+    private var isMapped: Bool { byteCount >= LargePages.size }
 
     public init(count: Int) {
         precondition(count >= 0)
         self.count = count
-        let bytes = max(count, 1) * MemoryLayout<Float>.stride
-        let mapping = bytes < LargePages.size ? nil : LargePages.map(bytes: bytes)
-        isMapped = mapping != nil
-        let raw =
-            mapping
-            ?? UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: Arena.alignment)
-        base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
-        if !isMapped { base.initialize(repeating: 0, count: max(count, 1)) }
+        let bytes = count * MemoryLayout<Float>.stride
+        if bytes >= LargePages.size {
+            base = LargePages.map(bytes: bytes).bindMemory(to: Float.self, capacity: count)
+        } else {
+            base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: Arena.alignment)
+                .bindMemory(to: Float.self, capacity: count)
+            base.initialize(repeating: 0, count: count)
+        }
     }
 
     deinit {

@@ -7,8 +7,8 @@ import Glibc
 enum LargePages {
     static let size = 2 << 20
 
-    /// At least so many bytes; nil if the system has none to map.
-    static func map(bytes: Int) -> UnsafeMutableRawPointer? {
+    /// At least so many bytes. Without memory to map the process ends, as Swift's own allocations do.
+    static func map(bytes: Int) -> UnsafeMutableRawPointer {
         let bytes = bytes.roundedUp(to: Int(getpagesize()))
         // One page more, so that the block can begin at a multiple of the page's size.
         let length = bytes + size
@@ -16,7 +16,7 @@ enum LargePages {
             let mapping = mmap(
                 nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
             mapping != MAP_FAILED
-        else { return nil }
+        else { fatalError("there are no \(bytes >> 20) MiB of memory left") }
         let start = mapping.alignedUp(toMultipleOf: size)
         let before = start - mapping
         if before > 0 { munmap(mapping, before) }
