@@ -124,7 +124,8 @@ extension [PretrainedJob] {
             LineChart(
                 title, x: Axis("thousand images seen"), y: axis,
                 series: trained.enumerated().map { index, job in
-                    job.series(color: index % 8, dash: index % 8, value)
+                    // The ninth has the color of the first, but other dashes.
+                    job.series(color: index % 8, dash: (index + index / 8) % 8, value)
                 })
         }
         return .multiples(

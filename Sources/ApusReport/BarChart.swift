@@ -71,8 +71,9 @@ public struct BarChart: Hashable, Codable, Sendable {
 
     var svg: Markup {
         let width = 560.0
-        let height = 330.0
-        let legend = Legend(series.enumerated().map { ($1.name, $0, nil) }, width: width)
+        let names = Legend(series.enumerated().map { Legend.Entry(name: $1.name, color: $0) })
+            .drawn(width: width)
+        let height = 307 + names.height
         let values = series.flatMap {
             $0.bars.flatMap { [$0.value, y.clamped($0.low), y.clamped($0.high)] }
         }.compactMap(\.self)
@@ -86,9 +87,9 @@ public struct BarChart: Hashable, Codable, Sendable {
         let foot = slants ? min(110, 24 + longest * 0.55) : 28
         let plot = PlotFrame(
             x: AxisScale(Axis(""), [0, 1]), y: AxisScale(axis, values), left: 64,
-            top: legend.height + 12, width: width - 64 - 18,
-            height: height - 16 - foot - legend.height)
-        var parts = plot.vertical(y.label) + legend.parts
+            top: names.height + 12, width: width - 64 - 18,
+            height: 307 - 16 - foot)
+        var parts = plot.vertical(y.label) + names.parts
         let base = plot.y.isLogarithmic || isDotted ? plot.y.low : 0
         let bar = slot * 0.8 / Double(max(series.count, 1))
         for (index, group) in groups.enumerated() {

@@ -23,19 +23,7 @@ public enum Figure: Hashable, Codable, Sendable {
             Figure.frame(strips.title, strips.markup, nil, isWide: true)
         case .multiples(let title, let charts):
             Figure.frame(
-                title,
-                [
-                    .element(
-                        "div", ["class": "multiples"],
-                        charts.map { chart in
-                            .element(
-                                "div", [:],
-                                [
-                                    .element("p", ["class": "panel"], text: chart.title),
-                                    chart.svg(size: .panel),
-                                ])
-                        })
-                ],
+                title, Figure.panels(charts),
                 charts.map(\.table).reduce(nil) { all, table in
                     all.map { $0.appending(table) } ?? table
                 }, isWide: true)
@@ -45,6 +33,21 @@ public enum Figure: Hashable, Codable, Sendable {
     /// Figures in two columns where there is room for them.
     public static func grid(_ figures: [Figure]) -> Markup {
         .element("div", ["class": "figures"], figures.map(\.markup))
+    }
+
+    /// Charts of the same series have their names once, above all of them.
+    private static func panels(_ charts: [LineChart]) -> [Markup] {
+        let legends = Set(charts.map(\.legend))
+        let panels = charts.map { chart in
+            Markup.element(
+                "div", [:],
+                [
+                    .element("p", ["class": "panel"], text: chart.title),
+                    chart.svg(size: .panel, hasLegend: legends.count > 1),
+                ])
+        }
+        let common = legends.count > 1 ? [] : legends.filter { !$0.entries.isEmpty }
+        return common.map(\.markup) + [.element("div", ["class": "multiples"], panels)]
     }
 
     private static func frame(

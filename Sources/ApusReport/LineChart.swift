@@ -50,7 +50,7 @@ public struct LineChart: Hashable, Codable, Sendable {
     enum Size {
         case wide, panel
         var extent: (width: Double, height: Double) {
-            self == .wide ? (560, 330) : (360, 240)
+            self == .wide ? (560, 307) : (360, 220)
         }
     }
 
@@ -84,8 +84,16 @@ public struct LineChart: Hashable, Codable, Sendable {
             })
     }
 
-    func svg(size: Size) -> Markup {
-        let (width, height) = size.extent
+    var legend: Legend {
+        Legend(
+            series.enumerated().map {
+                Legend.Entry(name: $1.name, color: $1.color ?? $0, dash: $1.dash ?? $0)
+            })
+    }
+
+    /// - Parameter hasLegend: whether the names are in the drawing, which grows by their rows
+    func svg(size: Size, hasLegend: Bool = true) -> Markup {
+        let width = size.extent.width
         let series = series.map { series in
             var series = series
             for index in series.points.indices {
@@ -94,8 +102,8 @@ public struct LineChart: Hashable, Codable, Sendable {
             }
             return series
         }
-        let legend = Legend(
-            series.enumerated().map { ($1.name, $1.color ?? $0, $1.dash ?? $0) }, width: width)
+        let names = hasLegend ? legend.drawn(width: width) : (parts: [], height: 0)
+        let height = size.extent.height + names.height
         let places = series.flatMap { $0.points.map(\.x) }
         let plot = PlotFrame(
             x: AxisScale(x, places, ticks: size == .wide ? 7 : 5).tight(places),
@@ -103,9 +111,9 @@ public struct LineChart: Hashable, Codable, Sendable {
                 y,
                 series.flatMap { $0.points.flatMap { [$0.y, $0.low ?? $0.y, $0.high ?? $0.y] } },
                 ticks: size == .wide ? 6 : 5),
-            left: 64, top: legend.height + 12, width: width - 64 - 18,
-            height: height - 62 - legend.height)
-        var parts = plot.axes(x.label, y.label) + legend.parts
+            left: 64, top: names.height + 12, width: width - 64 - 18,
+            height: size.extent.height - 62)
+        var parts = plot.axes(x.label, y.label) + names.parts
         for (index, series) in series.enumerated() {
             let points = series.points.filter {
                 AxisScale.isShown($0.x, x) && AxisScale.isShown($0.y, y)

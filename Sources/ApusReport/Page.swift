@@ -61,6 +61,8 @@ public struct Page: Sendable {
         figcaption{font-weight:600;margin-bottom:.4em}
         svg{display:block;width:100%;max-width:720px;height:auto}
         .multiples{display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:12px}
+        .legend{margin:.2em 0;max-width:none;font-size:.85rem}.legend span{white-space:nowrap;margin-right:1.1em}
+        .legend svg{display:inline-block;width:24px;height:12px;vertical-align:middle}
         .panel{margin:.3em 0 0;font-size:.9rem;color:var(--soft)}
         .sheet{display:grid;gap:8px}.sheet p{font-size:.78rem;line-height:1.25;margin:.2em 0 0;
         overflow-wrap:anywhere;color:var(--soft)}

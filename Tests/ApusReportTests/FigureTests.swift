@@ -68,6 +68,37 @@ struct FigureTests {
         #expect(dots.contains("<circle") && !dots.contains(">0</text>"), "no axis from zero")
     }
 
+    @Test("Names of many series take no room from the curves")
+    func manySeries() throws {
+        func chart(_ count: Int) -> LineChart {
+            LineChart(
+                "", x: Axis("steps"), y: Axis("loss"),
+                series: (0..<count).map { index in
+                    .init("a series with a long name, \(index)", [.init(0, 1), .init(1, 2)])
+                })
+        }
+        func numbers(_ attribute: String, _ text: String) throws -> [Double] {
+            try text.matches(
+                of: Regex("\(attribute)=\"([-0-9.]+)", as: (Substring, Substring).self)
+            )
+            .compactMap { Double($0.output.1) }
+        }
+        func spread(_ text: String) throws -> Double {
+            let places = try numbers("cy", text)
+            return try #require(places.max()) - (try #require(places.min()))
+        }
+        let few = Figure.lines(chart(2)).markup.rendered
+        let many = Figure.lines(chart(20)).markup.rendered
+        #expect(try abs(spread(few) - spread(many)) < 0.2)
+        let panels = Figure.multiples(title: "", charts: [chart(12), chart(12)]).markup.rendered
+        #expect(try spread(panels) > 100)
+        // Once above both, in two descriptions and in the table.
+        let drawing = panels.replacing(/<(desc|table)>[\s\S]*?<\/(desc|table)>/, with: "")
+        #expect(drawing.ranges(of: "long name, 11").count == 1)
+        let mixed = Figure.multiples(title: "", charts: [chart(12), chart(3)]).markup.rendered
+        #expect(mixed.contains("class=\"label\">a series with a long name, 2<"))
+    }
+
     @Test("Nothing to show is no reason to fail")
     func empty() {
         let figures: [Figure] = [
