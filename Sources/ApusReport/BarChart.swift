@@ -73,7 +73,7 @@ public struct BarChart: Hashable, Codable, Sendable {
         let width = 560.0
         let names = Legend(series.enumerated().map { Legend.Entry(name: $1.name, color: $0) })
             .drawn(width: width)
-        let height = 307 + names.height
+        let room = 307.0
         let values = series.flatMap {
             $0.bars.flatMap { [$0.value, y.clamped($0.low), y.clamped($0.high)] }
         }.compactMap(\.self)
@@ -87,8 +87,7 @@ public struct BarChart: Hashable, Codable, Sendable {
         let foot = slants ? min(110, 24 + longest * 0.55) : 28
         let plot = PlotFrame(
             x: AxisScale(Axis(""), [0, 1]), y: AxisScale(axis, values), left: 64,
-            top: names.height + 12, width: width - 64 - 18,
-            height: 307 - 16 - foot)
+            top: names.height + 12, width: width - 64 - 18, height: room - 16 - foot)
         var parts = plot.vertical(y.label) + names.parts
         let base = plot.y.isLogarithmic || isDotted ? plot.y.low : 0
         let bar = slot * 0.8 / Double(max(series.count, 1))
@@ -138,6 +137,7 @@ public struct BarChart: Hashable, Codable, Sendable {
             Drawing.line(
                 plot.left, plot.top(base), plot.left + plot.width, plot.top(base), "axis"))
         return Drawing.svg(
-            width: width, height: height, title: title, description: description, parts)
+            width: width, height: room + names.height, title: title, description: description, parts
+        )
     }
 }

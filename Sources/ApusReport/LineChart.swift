@@ -49,6 +49,7 @@ public struct LineChart: Hashable, Codable, Sendable {
 
     enum Size {
         case wide, panel
+        /// Without the names of series.
         var extent: (width: Double, height: Double) {
             self == .wide ? (560, 307) : (360, 220)
         }
