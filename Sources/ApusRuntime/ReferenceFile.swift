@@ -71,17 +71,18 @@ public struct TensorBrief: Hashable, Sendable, Decodable {
     public let first: [Double]
 
     /// How far the norm of another tensor is from this one's, relative to `scale`, by default this
-    /// norm. Infinite for another shape.
+    /// norm. Infinite for another shape and for what is no number.
     public func normError(of other: TensorBrief, scale: Double? = nil) -> Double {
-        shape == other.shape ? abs(l2 - other.l2) / max(scale ?? l2, 1e-30) : .infinity
+        guard shape == other.shape, other.l2.isFinite else { return .infinity }
+        return abs(l2 - other.l2) / max(scale ?? l2, 1e-30)
     }
 
     /// The norm of the whole difference if all elements differ as much as the first do, relative to
     /// `scale`: numbers of the right size in the wrong places are seen by it, not by their norm.
     public func elementError(of other: TensorBrief, scale: Double? = nil) -> Double {
-        guard shape == other.shape, first.count == other.first.count, !first.isEmpty else {
-            return .infinity
-        }
+        guard shape == other.shape, first.count == other.first.count, !first.isEmpty,
+            other.l2.isFinite
+        else { return .infinity }
         let squares = zip(first, other.first).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
         let whole = (squares * Double(shape.count) / Double(first.count)).squareRoot()
         return whole / max(scale ?? l2, 1e-30)

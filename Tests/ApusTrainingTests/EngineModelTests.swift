@@ -44,6 +44,19 @@ import Testing
         #expect(result.passes, "\(result)")
     }
 
+    /// A comparison with a number that is none is false, which must not look like agreement.
+    @Test func whatIsNoNumberIsAnError() {
+        let reference = TensorBrief([5], [1, 2, 3, 4, 5])
+        for place in [0, 4] {
+            var values = [1.0, 2, 3, 4, 5]
+            values[place] = .nan
+            #expect(reference.normError(of: TensorBrief([5], values)) == .infinity)
+            #expect(reference.elementError(of: TensorBrief([5], values)) == .infinity)
+        }
+        #expect(reference.normError(of: TensorBrief([5], [5, 4, 3, 2, 1])) == 0)
+        #expect(reference.elementError(of: TensorBrief([5], [5, 4, 3, 2, 1])) > 0.5)
+    }
+
     /// The shift of a linear bottleneck reaches nothing but batch norms, which subtract it.
     @Test func vanishingGradientsAreMeasuredByTheMedian() throws {
         let file = try JSONDecoder().decode(
