@@ -20,6 +20,8 @@ enum Optimization: String, ExpressibleByArgument, CaseIterable {
     case folding
     /// Operations overwrite operands nobody reads afterwards.
     case overwriting
+    /// The normalizations of projected shortcuts are merged into those of their blocks' ends.
+    case shortcuts
     /// Gradients are added up in the passes that read or write them.
     case accumulation
     /// Squeeze-and-excitation is merged into the normalizations before it.
@@ -83,6 +85,7 @@ struct BenchOptions: ParsableArguments {
         configuration.fusesNormalization = !without.contains(.fusion)
         configuration.foldsNormalization = !without.contains(.folding)
         configuration.worksInPlace = !without.contains(.overwriting)
+        configuration.fusesShortcuts = !without.contains(.shortcuts)
         configuration.accumulatesGradients = !without.contains(.accumulation)
         configuration.fusesExcitation = !without.contains(.excitation)
         configuration.sharesConcatenations = !without.contains(.sharing)

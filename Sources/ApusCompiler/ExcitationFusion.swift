@@ -116,7 +116,7 @@ extension Op {
 }
 
 extension Graph {
-    fileprivate func writers() -> [ValueID: Int] {
+    func writers() -> [ValueID: Int] {
         var writers: [ValueID: Int] = [:]
         for (index, node) in nodes.enumerated() {
             for output in node.outputs { writers[output] = index }

@@ -39,7 +39,11 @@ public struct LayoutAssignment {
                 }
                 node.inputs[position] = blockedCopies[input] ?? input
             }
-            for output in node.outputs {
+            for (position, output) in node.outputs.enumerated() {
+                if position == node.op.signsOutput {
+                    result.layouts[output.index] = .bits(block)
+                    continue
+                }
                 let plain = keepsPlain || node.inputs.isEmpty || node.op.writesWeights
                 result.layouts[output.index] =
                     result.shape(output).rank == 4 && !plain ? layout : .plain

@@ -152,6 +152,7 @@ extension Op {
         case .activation, .dropout, .stochasticDepth, .normalize, .addBias, .scaleChannels,
             .softmaxGradient:
             [(0, [0])]
+        case .convolutionInputGradient: [(0, [2])]
         case .batchNormGradient(let n, _):
             // A first pass reads both parts and leaves their sum, a second reads that and x.
             n.sumsGradients

@@ -70,8 +70,12 @@ extension Op {
     fileprivate func readsImage(_ position: Int, _ shape: Shape) -> Bool {
         guard shape.rank == 4 else { return false }
         switch self {
-        case .convolution, .convolutionInputGradient, .scaleChannels:
+        case .convolution, .scaleChannels:
             return position == 0
+        case .convolutionInputGradient:
+            return position == 0 || position == 2
+        case .batchNormGradient(let n, _):
+            return !(n.readsSigns && position == 5)
         case .normalizedConvolution:
             return position != 1
         case .globalAveragePoolGradient, .flatten, .scaleWeights:

@@ -27,6 +27,8 @@ public struct Program: Sendable {
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
         public var worksInPlace = true
+        /// Whether the normalizations of projected shortcuts are merged into those of their blocks' ends.
+        public var fusesShortcuts = true
         /// Whether gradients are added up in the passes that read or write them.
         public var accumulatesGradients = true
         /// Whether squeeze-and-excitation is merged into the normalizations before it.
@@ -39,6 +41,10 @@ public struct Program: Sendable {
         public var recomputation = Recomputation.Policy.auto
 
         public init(block: Int) { self.block = block }
+
+        /// Whether the engine's own 1x1 convolutions, which can add to an image, are there: they are made for
+        /// AVX-512 and 32-bit floats.
+        var addsConvolutions: Bool { block == 16 && precision == .fp32 }
     }
 
     /// Compiles a forward graph, with gradients if `differentiate` is set (it needs an output
@@ -72,7 +78,11 @@ public struct Program: Sendable {
         }
         if options.fusesExcitation { graph = try ExcitationFusion()(graph) }
         if differentiate {
-            if options.accumulatesGradients { graph = GradientAccumulation()(graph) }
+            if options.fusesShortcuts { graph = ShortcutFusion()(graph) }
+            if options.accumulatesGradients {
+                let pass = GradientAccumulation(addsConvolutions: options.addsConvolutions)
+                graph = pass(graph)
+            }
             if let recomputation {
                 let end = graph.nodes.lastIndex {
                     $0.outputs.contains(where: forwardNodes.contains)

@@ -79,9 +79,11 @@ private struct Pass {
         var op = node.op
         var inputs: [ValueID] = []
         for input in node.inputs { inputs.append(try copy(input)) }
-        if case .batchNorm(let n) = op {
+        if var n = op.normalization {
+            // The signs are kept: a thirty-second of the image.
+            n.savesSigns = false
+            if case .batchNorm = op { inputs.insert(contentsOf: node.outputs[1...2], at: 3) }
             op = .normalize(n)
-            inputs.insert(contentsOf: node.outputs[1...2], at: 3)
         }
         let copy = try result.append(op, inputs, path: node.path)[0]
         copies[value] = copy

@@ -208,7 +208,7 @@ private struct GradientPass {
         _ n: Normalization, _ node: Node, _ x: [ValueID], mean: ValueID, variance: ValueID,
         frozen: Bool, _ dy: ValueID
     ) throws(GraphError) {
-        let saved = n.activation == nil ? [] : [n.addsResidual ? node.outputs[0] : x[2]]
+        let saved = n.activation == nil ? [] : [n.addsResidual ? signs(of: node) : x[2]]
         let results = try graph.append(
             .batchNormGradient(n, frozen: frozen), [x[0], dy, x[1], mean, variance] + saved,
             path: node.path)
@@ -216,5 +216,24 @@ private struct GradientPass {
             try accumulate(gradient, into: value, node)
         }
         if n.addsResidual { try accumulate(results[3], into: x[x.count - 1], node) }
+    }
+
+    /// Lets the normalization say where its result is positive, after its other results.
+    private mutating func signs(of node: Node) -> ValueID {
+        let signs = graph.newValue(graph.shape(node.outputs[0]))
+        for (index, other) in graph.nodes.enumerated() where other.outputs == node.outputs {
+            switch node.op {
+            case .batchNorm(var n):
+                n.savesSigns = true
+                graph.nodes[index].op = .batchNorm(n)
+            case .normalize(var n):
+                n.savesSigns = true
+                graph.nodes[index].op = .normalize(n)
+            default:
+                preconditionFailure("\(node.path): \(node.op) is no normalization")
+            }
+            graph.nodes[index].outputs.append(signs)
+        }
+        return signs
     }
 }

@@ -15,23 +15,26 @@ public enum Op: Hashable, Codable, Sendable {
     // Convolution: weights are [out, in / groups, kh, kw].
     /// x, w, [bias] -> y
     case convolution(Window, groups: Int)
-    /// dy, w -> dx
+    /// dy, w, [base], [signs] -> dx, added to the base where there is one: to those of its elements whose
+    /// sign is set
     case convolutionInputGradient(Window, groups: Int, input: Shape)
     /// x, dy -> dw, [dbias]
     case convolutionWeightGradient(Window, groups: Int, bias: Bool)
 
     // Batch normalization (Ioffe and Szegedy 2015), per channel.
     /// Normalizes with the batch's own statistics: x, gamma, beta, [residual] -> y, mean, variance,
-    /// [pooled]. The variance is the biased one.
+    /// [signs], [pooled]. The variance is the biased one. Behind a residual that is normalized stand its gamma, beta,
+    /// mean and variance.
     case batchNorm(Normalization)
-    /// Normalizes with given statistics: x, gamma, beta, mean, variance, [residual] -> y, [pooled]
+    /// Normalizes with given statistics: x, gamma, beta, mean, variance, [residual]
+    /// -> y, [signs], [pooled]
     case normalize(Normalization)
     /// The statistics alone: x -> mean, variance
     case channelMoments
     /// [C1], [C2] -> [C1 + C2]
     case joinVectors
     /// x, dy, gamma, mean, variance, [saved], [dy2], [base] -> dx, dgamma, dbeta, [dresidual].
-    /// With an activation `saved` is what its derivative is found from: y if a residual was added,
+    /// With an activation `saved` is what its derivative is found from: the signs if a residual was added,
     /// else beta. `frozen` is the gradient of `normalize`: the statistics do not depend on x.
     case batchNormGradient(Normalization, frozen: Bool)
     /// Of a normalization whose result y = f(z) was scaled by a factor a channel: what can be summed over
@@ -126,6 +129,15 @@ public enum Op: Hashable, Codable, Sendable {
 }
 
 extension Op {
+    /// Which output of a normalization the signs are, if it saves them.
+    public var signsOutput: Int? {
+        switch self {
+        case .batchNorm(let n): n.savesSigns ? 3 : nil
+        case .normalize(let n): n.savesSigns ? 1 : nil
+        default: nil
+        }
+    }
+
     /// Whether the values come from outside the graph: inputs, parameters, buffers and constants.
     public var isSource: Bool {
         switch self {
@@ -141,12 +153,19 @@ public struct Normalization: Hashable, Codable, Sendable {
     public var epsilon: Float
     /// A residual is added to the normalized value.
     public var addsResidual = false
+    /// The residual is normalized, too, with given statistics.
+    public var normalizesResidual = false
     /// Applied last.
     public var activation: ActivationFunction?
+    /// Also yields where the result is positive, as ones and zeros: all that the gradient of a rectifier
+    /// behind a sum needs to know.
+    public var savesSigns = false
     /// Also yields the result's mean over pixels, [N, C, 1, 1], the last output.
     public var pools = false
     /// Of the gradient: what arrives is the sum of two, dy and dy2.
     public var sumsGradients = false
+    /// Of the gradient: there is no dresidual. Who reads it takes dy and the signs instead.
+    public var leavesResidual = false
     /// Of the gradient: dx is added to another gradient of x, the base.
     public var accumulates = false
 
@@ -160,8 +179,12 @@ public struct Normalization: Hashable, Codable, Sendable {
 }
 
 extension Normalization {
+    /// How many operands the residual is.
+    var residualOperands: Int { (addsResidual ? 1 : 0) + (normalizesResidual ? 4 : 0) }
     /// Where the gradient's operand `dy2` stands.
     public var secondGradientOperand: Int { activation == nil ? 5 : 6 }
+    /// Whether its operand `saved` is the signs.
+    public var readsSigns: Bool { addsResidual && activation != nil }
     /// Where its operand `base` stands.
     public var baseOperand: Int { secondGradientOperand + (sumsGradients ? 1 : 0) }
 }
@@ -170,9 +193,11 @@ extension Op: CustomStringConvertible {
     public var description: String {
         func grouped(_ groups: Int) -> String { groups == 1 ? "" : " groups \(groups)" }
         func fused(_ n: Normalization) -> String {
-            (n.addsResidual ? " + residual" : "") + (n.activation.map { " + \($0)" } ?? "")
+            let residual = n.normalizesResidual ? " + normalized residual" : " + residual"
+            return (n.addsResidual ? residual : "") + (n.activation.map { " + \($0)" } ?? "")
                 + (n.pools ? " + pool" : "")
                 + (n.sumsGradients ? " of a sum" : "") + (n.accumulates ? ", accumulating" : "")
+                + (n.leavesResidual ? ", leaving dresidual" : "")
         }
         switch self {
         case .input: return "input"

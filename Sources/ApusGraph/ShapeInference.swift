@@ -28,6 +28,7 @@ extension Op {
             try expect(
                 x[0] == [input[0], x[1][0], size.height, size.width],
                 "gradient does not have the output's shape")
+            for further in x.dropFirst(2) { try same(input, further) }
             return [input]
         case .convolutionWeightGradient(let window, let groups, let bias):
             try image(x[0])
@@ -45,11 +46,14 @@ extension Op {
         case .batchNorm(let n):
             try perChannel(x[0], [x[1], x[2]])
             if n.addsResidual { try same(x[0], x[3]) }
-            return [x[0], [x[0][1]], [x[0][1]]] + (n.pools ? [x[0].pooled] : [])
+            if n.normalizesResidual { try perChannel(x[0], Array(x[4...])) }
+            return [x[0], [x[0][1]], [x[0][1]]] + (n.savesSigns ? [x[0]] : [])
+                + (n.pools ? [x[0].pooled] : [])
         case .normalize(let n):
             try perChannel(x[0], [x[1], x[2], x[3], x[4]])
             if n.addsResidual { try same(x[0], x[5]) }
-            return [x[0]] + (n.pools ? [x[0].pooled] : [])
+            if n.normalizesResidual { try perChannel(x[0], Array(x[6...])) }
+            return [x[0]] + (n.savesSigns ? [x[0]] : []) + (n.pools ? [x[0].pooled] : [])
         case .batchNormGradient(let n, _):
             try perChannel(x[0], [x[2], x[3], x[4]])
             try same(x[0], x[1])
@@ -59,7 +63,7 @@ extension Op {
             if n.sumsGradients { try same(x[0], x[n.secondGradientOperand]) }
             if n.accumulates { try same(x[0], x[n.baseOperand]) }
             let c: Shape = [x[0][1]]
-            return [x[0], c, c] + (n.addsResidual ? [x[0]] : [])
+            return [x[0], c, c] + (n.addsResidual && !n.leavesResidual ? [x[0]] : [])
         case .excitationSums:
             try perChannel(x[0], [x[2], x[3], x[4], x[5]])
             try same(x[0], x[1])
@@ -212,15 +216,16 @@ extension Op {
             .softmax, .slice, .subsamplePad, .subsamplePadGradient, .flatten, .unflatten, .reorder,
             .convert, .channelMoments:
             1...1
-        case .convolutionInputGradient, .convolutionWeightGradient, .movingAverage,
-            .activationGradient, .add, .maxPoolGradient, .matmul, .addBias, .softmaxGradient,
+        case .convolutionWeightGradient, .movingAverage, .activationGradient, .add,
+            .maxPoolGradient, .matmul, .addBias, .softmaxGradient,
             .scaleChannels, .scaleWeights, .channelDot, .crossEntropy, .joinVectors:
             2...2
         case .convolution: 2...3
+        case .convolutionInputGradient: 2...4
         case .normalizedConvolution(_, _, let n): n.addsResidual ? 7...7 : 6...6
         case .crossEntropyGradient: 3...3
-        case .batchNorm(let n): n.addsResidual ? 4...4 : 3...3
-        case .normalize(let n): n.addsResidual ? 6...6 : 5...5
+        case .batchNorm(let n): 3 + n.residualOperands...3 + n.residualOperands
+        case .normalize(let n): 5 + n.residualOperands...5 + n.residualOperands
         case .excitationSums: 6...6
         case .excitedNormGradient: 12...12
         case .batchNormGradient(let n, _):

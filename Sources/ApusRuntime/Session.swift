@@ -24,6 +24,8 @@ public final class Session {
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
         public var worksInPlace = true
+        /// Whether the normalizations of projected shortcuts are merged into those of their blocks' ends.
+        public var fusesShortcuts = true
         /// Whether gradients are added up in the passes that read or write them.
         public var accumulatesGradients = true
         /// Whether squeeze-and-excitation is merged into the normalizations before it.
@@ -70,6 +72,7 @@ public final class Session {
         options.fusesNormalization = configuration.fusesNormalization
         options.foldsNormalization = configuration.foldsNormalization
         options.worksInPlace = configuration.worksInPlace
+        options.fusesShortcuts = configuration.fusesShortcuts
         options.accumulatesGradients = configuration.accumulatesGradients
         options.fusesExcitation = configuration.fusesExcitation
         options.sharesConcatenations = configuration.sharesConcatenations

@@ -5,6 +5,8 @@ public enum Layout: Hashable, Codable, Sendable {
     /// Channels in blocks of this many: `[batch, ceil(channels / block), height, width, block]`
     /// (oneDNN's nChw16c and nChw8c). Lanes past the last channel hold zero.
     case blocked(Int)
+    /// One bit an element in the order of `blocked`, in as many 32-bit words as they need: whether it is not zero.
+    case bits(Int)
 
     /// Elements that a value of `shape` takes in this layout, padding included.
     public func storageCount(_ shape: Shape) -> Int {
@@ -14,6 +16,8 @@ public enum Layout: Hashable, Codable, Sendable {
         case .blocked(let block):
             precondition(shape.rank == 4, "only images are blocked, not \(shape)")
             return shape[0] * shape[1].roundedUp(to: block) * shape[2] * shape[3]
+        case .bits(let block):
+            return Layout.blocked(block).storageCount(shape).dividedRoundingUp(by: 32)
         }
     }
 }
@@ -23,6 +27,7 @@ extension Layout: CustomStringConvertible {
         switch self {
         case .plain: "plain"
         case .blocked(let block): "nChw\(block)c"
+        case .bits(let block): "nChw\(block)c bits"
         }
     }
 }

@@ -39,25 +39,26 @@ DISPATCH(apus_plane_statistics,
     x, partial, hw, begin, end)
 DISPATCH(apus_normalize,
     (apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-     const float *shift, void *y, float *pooled, bool streams, apus_function g, long channelBlocks,
-     long xBlocks, long hw, long begin, long end),
-    x, residual, mean, scale, shift, y, pooled, streams, g, channelBlocks, xBlocks, hw, begin, end)
+     const float *shift, const float *residualVectors, void *y, void *signs, float *pooled, bool streams,
+     apus_function g, long channelBlocks, long xBlocks, long hw, long begin, long end),
+    x, residual, mean, scale, shift, residualVectors, y, signs, pooled, streams, g, channelBlocks, xBlocks,
+    hw, begin, end)
 DISPATCH(apus_normalize_reduce,
-    (apus_format f, apus_function g, const void *x, const void *dy, const void *y,
+    (apus_format f, apus_function g, const void *x, const void *dy, const void *signs,
      const float *mean, const float *scale, const float *shift, float *partial, long channelBlocks,
      long xBlocks, long hw, long begin, long end),
-    g, x, dy, y, mean, scale, shift, partial, channelBlocks, xBlocks, hw, begin, end)
+    g, x, dy, signs, mean, scale, shift, partial, channelBlocks, xBlocks, hw, begin, end)
 DISPATCH(apus_normalize_reduce_sum,
-    (apus_format f, const void *x, const void *dy, const void *dy2, const void *y,
+    (apus_format f, const void *x, const void *dy, const void *dy2, const void *signs,
      const float *mean, void *d, float *partial, long channelBlocks, long hw, long begin, long end),
-    x, dy, dy2, y, mean, d, partial, channelBlocks, hw, begin, end)
+    x, dy, dy2, signs, mean, d, partial, channelBlocks, hw, begin, end)
 DISPATCH(apus_normalize_gradient,
-    (apus_format f, apus_function g, const void *x, const void *dy, const void *y,
+    (apus_format f, apus_function g, const void *x, const void *dy, const void *signs,
      const float *mean, const float *scale, const float *shift, const float *a, const float *b,
      const float *c, const void *base, void *dx, void *dresidual, long channelBlocks, long xBlocks,
      long dxBlocks, long hw, long begin, long end),
-    g, x, dy, y, mean, scale, shift, a, b, c, base, dx, dresidual, channelBlocks, xBlocks, dxBlocks,
-    hw, begin, end)
+    g, x, dy, signs, mean, scale, shift, a, b, c, base, dx, dresidual, channelBlocks, xBlocks,
+    dxBlocks, hw, begin, end)
 DISPATCH(apus_excitation_sums,
     (apus_format f, apus_function g, const void *x, const void *dz, const float *mean,
      const float *scale, const float *shift, float *const *sums, long channelBlocks, long hw,
@@ -94,6 +95,31 @@ DISPATCH(apus_plane_scale,
 DISPATCH(apus_zero_tail,
     (apus_format f, void *x, long channels, long hw, long begin, long end),
     x, channels, hw, begin, end)
+
+CLONES void apus_join_sums(
+    const float *partial, long images, long step, long block, double *sums) {
+    for (long i = 0; i < 2 * block; i++) sums[i] = 0;
+    for (long n = 0; n < images; n++, partial += step)
+        for (long i = 0; i < 2 * block; i++) sums[i] += partial[i];
+}
+
+CLONES void apus_join_statistics(
+    const float *partial, long images, long step, long pixels, long block, double *mean,
+    double *variance) {
+    double sums[32];
+    apus_join_sums(partial, images, step, block, sums);
+    const double count = (double)(images * pixels);
+    for (long i = 0; i < block; i++) {
+        mean[i] = sums[i] / count;
+        variance[i] = 0;
+    }
+    for (long n = 0; n < images; n++, partial += step)
+        for (long i = 0; i < block; i++) {
+            const double distance = (double)partial[i] / (double)pixels - mean[i];
+            variance[i] += (double)partial[block + i] + (double)pixels * distance * distance;
+        }
+    for (long i = 0; i < block; i++) variance[i] /= count;
+}
 
 void apus_copy_channels(
     apus_format f, const void *x, void *y, const apus_channel_copy *c, long begin, long end) {

@@ -32,10 +32,24 @@ INLINE void store_bf16(bf16 *p, float v) {
     typedef uint32_t bits_##B __attribute__((vector_size(B * 4)));                \
     typedef uint16_t halves_##B __attribute__((vector_size(B * 2), aligned(2)));  \
     typedef float streamed_##B __attribute__((vector_size(B * 4)));               \
-    typedef uint16_t streamed_halves_##B __attribute__((vector_size(B * 2)));
+    typedef uint16_t streamed_halves_##B __attribute__((vector_size(B * 2)));     \
+    typedef _Bool flags_##B __attribute__((ext_vector_type(B)));
 VECTORS(16)
 VECTORS(8)
 #undef VECTORS
+
+/// One bit an element of a channel block.
+typedef uint16_t signs_16;
+typedef uint8_t signs_8;
+#define EACH_BIT_8 1, 2, 4, 8, 16, 32, 64, 128
+#define EACH_BIT_16 EACH_BIT_8, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768
+
+/// The bits of a comparison of B elements, and the comparison's result again.
+#define PACKED(B, condition) PACKED_(B, condition)
+#define UNPACKED(B, bits) UNPACKED_(B, bits)
+#define PACKED_(B, condition) \
+    __builtin_bit_cast(signs_##B, __builtin_convertvector(condition, flags_##B))
+#define UNPACKED_(B, bits) (((mask_##B){0} + (bits) & (mask_##B){ EACH_BIT_##B }) != 0)
 
 /// Loads and stores of B elements of type T (float or bf16) as 32-bit floats.
 #define LOAD(T, B, p) LOAD_(T, B, p)

@@ -23,7 +23,7 @@ import Testing
     /// Two gradients meet before each block but the first, whose input is pooled.
     @Test func gradientsOfResidualBlocksMeetInNormalizations() throws {
         let graph = try gradients("resnet50")
-        let fused = GradientAccumulation()(graph)
+        let fused = GradientAccumulation(addsConvolutions: false)(graph)
         try fused.verify()
         #expect(adds(graph) == 16)
         #expect(adds(fused) == 1)
@@ -32,10 +32,50 @@ import Testing
         #expect(fused.gradients == graph.gradients)
     }
 
+    /// A bottleneck begins with a 1x1 convolution, whose gradient is added to the other: of twelve shortcuts
+    /// to what their block's end got, of four projections to theirs. Nobody needs a rectified gradient.
+    @Test func gradientsOfBottlenecksMeetInConvolutions() throws {
+        let graph = try gradients("resnet50")
+        let fused = GradientAccumulation(addsConvolutions: true)(graph)
+        try fused.verify()
+        #expect(adds(fused) == 0)
+        #expect(count(fused) { $0.sumsGradients } == 0)
+        let joined = fused.nodes.filter { node in
+            if case .convolutionInputGradient = node.op { node.inputs.count > 2 } else { false }
+        }
+        #expect(joined.count == 16)
+        #expect(joined.count { $0.inputs.count == 4 } == 12)
+        // The ends of 16 blocks and the normalizations of four projections.
+        #expect(count(fused) { $0.leavesResidual } == 20)
+        #expect(count(fused) { $0.addsResidual && !$0.leavesResidual } == 0)
+        #expect(fused.gradients == graph.gradients)
+    }
+
+    /// Blocks that begin with a 3x3 convolution: their normalizations add, and leave the sum to shortcuts.
+    @Test func otherConvolutionsAddNothing() throws {
+        let graph = try gradients("resnet18")
+        #expect(
+            GradientAccumulation(addsConvolutions: true)(graph)
+                == GradientAccumulation(addsConvolutions: false)(graph))
+    }
+
+    /// Without a rectifier behind the sum the shortcut's gradient is what the block's end got.
+    @Test func linearBlocksNeedNoSigns() throws {
+        let graph = try gradients("efficientnet_b0")
+        let fused = GradientAccumulation(addsConvolutions: true)(graph)
+        try fused.verify()
+        let joined = fused.nodes.filter { node in
+            if case .convolutionInputGradient = node.op { node.inputs.count > 2 } else { false }
+        }
+        #expect(joined.count == 9)
+        #expect(joined.allSatisfy { $0.inputs.count == 3 })
+        #expect(adds(fused) == adds(graph) - 9)
+    }
+
     /// Every layer's first normalization adds to the gradient of all before it.
     @Test func normalizationsOfDenseBlocksAccumulate() throws {
         let graph = try gradients("densenet121")
-        let fused = GradientAccumulation()(graph)
+        let fused = GradientAccumulation(addsConvolutions: true)(graph)
         try fused.verify()
         #expect(adds(graph) == 58)
         #expect(adds(fused) == 0)
@@ -59,7 +99,7 @@ import Testing
             .crossEntropy(smoothing: 0), [flat, labels], path: "loss")[0]
         network.output("loss", loss)
         let graph = try network.graph.differentiated()
-        let fused = GradientAccumulation()(graph)
+        let fused = GradientAccumulation(addsConvolutions: true)(graph)
         #expect(adds(graph) == 1)
         #expect(fused == graph)
     }
@@ -69,8 +109,11 @@ import Testing
         var separate = Program.Options(block: 16)
         separate.accumulatesGradients = false
         let apart = try Program(source, differentiate: true, options: separate)
-        let fused = try Program(
-            source, differentiate: true, options: Program.Options(block: 16))
-        #expect(adds(apart.graph) == adds(fused.graph) + 15)
+        for (block, left) in [(16, 0), (8, 1)] {
+            let fused = try Program(
+                source, differentiate: true, options: Program.Options(block: block))
+            #expect(adds(apart.graph) == 16)
+            #expect(adds(fused.graph) == left)
+        }
     }
 }

@@ -18,8 +18,11 @@ import Testing
         plain.formUnion(graph.inputs.values)
         for node in graph.nodes {
             for value in node.outputs where graph.shape(value).rank == 4 {
+                let isSigns = node.op.signsOutput.map { node.outputs[$0] } == value
                 #expect(
-                    graph.layout(value) == (plain.contains(value) ? .plain : .blocked(block)),
+                    graph.layout(value)
+                        == (plain.contains(value)
+                            ? .plain : isSigns ? .bits(block) : .blocked(block)),
                     "\(name): \(node.op) of \(node.path)")
             }
             for value in node.outputs where graph.shape(value).rank != 4 {

@@ -36,6 +36,7 @@ extension Op {
             .softmaxGradient:
             [0]
         case .normalizedConvolution: [6]
+        case .convolutionInputGradient: [2]
         default: []
         }
     }

@@ -12,6 +12,18 @@ extension GradientCase {
         GradientCase("residual blocks without activation") { net in
             try residualBlocks(&net, nil)
         },
+        GradientCase("bottlenecks with rectifiers") { net in
+            try bottlenecks(&net, channels: 24, .relu)
+        },
+        GradientCase("bottlenecks of whole channel blocks") { net in
+            try bottlenecks(&net, channels: 64, .relu)
+        },
+        GradientCase("bottlenecks without activation") { net in
+            try bottlenecks(&net, channels: 40, nil)
+        },
+        GradientCase("bottlenecks, with given statistics") { net in
+            try bottlenecks(&net, channels: 24, .relu, frozen: true)
+        },
         GradientCase("dense block of whole channel blocks") { net in
             try denseBlock(&net, first: 16, growth: 16)
         },
@@ -52,12 +64,7 @@ extension GradientCase {
         let wide = try convolved(&net, "expand", x, channels)
         var y: ValueID
         if frozen {
-            let gamma = try net.parameter("gamma", [channels], .uniform(0.5...1.5))
-            let beta = try net.parameter("beta", [channels])
-            let mean = try net.buffer("mean", [channels], .uniform(-0.5...0.5))
-            let variance = try net.buffer("variance", [channels], .uniform(0.5...1.5))
-            y = try net.append(
-                .normalize(Normalization(epsilon: 1e-3)), wide, gamma, beta, mean, variance)
+            y = try given(&net, "n", wide)
         } else {
             y = try normalized(&net, "n", wide)
         }
@@ -104,6 +111,39 @@ extension GradientCase {
             if let activation { x = try net.append(.activation(activation), x) }
         }
         return x
+    }
+
+    /// One block with a projected shortcut and two with none, each of two 1x1 convolutions.
+    static func bottlenecks(
+        _ net: inout TestNetwork, channels: Int, _ activation: ActivationFunction?,
+        frozen: Bool = false
+    ) throws -> ValueID {
+        func norm(_ name: String, _ x: ValueID) throws -> ValueID {
+            try frozen ? given(&net, name, x) : normalized(&net, name, x)
+        }
+        var x = try net.blocked(try net.parameter("x", [4, 64, 5, 4]))
+        for name in ["a", "b", "c"] {
+            let inner = try norm("\(name)1", try convolved(&net, "\(name)1", x, 64))
+            let open = try net.append(.activation(.relu), inner)
+            let y = try norm("\(name)2", try convolved(&net, "\(name)2", open, channels))
+            if name == "a" { x = try norm("down", try convolved(&net, "down", x, channels)) }
+            x = try net.append(.add, y, x)
+            if let activation { x = try net.append(.activation(activation), x) }
+        }
+        return x
+    }
+
+    /// Normalized with statistics of before.
+    private static func given(
+        _ net: inout TestNetwork, _ name: String, _ x: ValueID
+    ) throws -> ValueID {
+        let channels: Shape = [net.builder.shape(x)[1]]
+        let gamma = try net.parameter("\(name).gamma", channels, .uniform(0.5...1.5))
+        let beta = try net.parameter("\(name).beta", channels)
+        let mean = try net.buffer("\(name).mean", channels, .uniform(-0.5...0.5))
+        let variance = try net.buffer("\(name).variance", channels, .uniform(0.5...1.5))
+        return try net.append(
+            .normalize(Normalization(epsilon: 1e-3)), x, gamma, beta, mean, variance)
     }
 
     private static func denseBlock(

@@ -44,6 +44,41 @@ import Testing
         try agrees("apus-strassen", input, outputs, stride: stride)
     }
 
+    /// Input gradients that are added to that of a shortcut, rectified or not.
+    @Test(
+        arguments: ["apus-1x1", "apus-strassen"],
+        [(64, ActivationFunction.relu), (128, .relu), (128, nil)] as [(Int, ActivationFunction?)])
+    func gradientsAreAdded(
+        _ algorithm: String, _ shape: (channels: Int, activation: ActivationFunction?)
+    )
+        throws
+    {
+        let conformance = try Conformance(
+            GradientCase("bottlenecks") { net in
+                try GradientCase.bottlenecks(
+                    &net, channels: shape.channels, shape.activation)
+            })
+        let expected = try conformance.reference()
+        var bits: Results?
+        for threads in [1, 2, 7] {
+            let session = try conformance.session(
+                EngineSetting(threads: threads, algorithm: algorithm))
+            #expect(
+                session.implementations.allSatisfy { step in
+                    !step.operation.hasPrefix("convolution") || step.kernel == algorithm
+                })
+            let added = session.program.graph.nodes.filter { node in
+                if case .convolutionInputGradient = node.op { node.inputs.count > 2 } else { false }
+            }
+            #expect(added.count == 3)
+            let results = try conformance.run(session)
+            let worst = worstDifference(results, expected)
+            #expect(worst.error < 1e-5, "\(worst.name), \(threads) threads")
+            if let bits { #expect(results == bits, "\(threads) threads change bits") }
+            bits = results
+        }
+    }
+
     private func agrees(
         _ algorithm: String, _ input: Shape, _ outputs: Int, stride: Int = 1
     ) throws {
@@ -120,7 +155,8 @@ import Testing
             }
         }
         var geometry = apus_one_by_one(
-            batch: batch, sources: sources, targets: targets, pixels: pixels, transposes: false)
+            batch: batch, sources: sources, targets: targets, pixels: pixels, transposes: false,
+            adds: false, signs: nil)
         let (from, to) = ((sources + 15) / 16, (targets + 15) / 16)
         let sums = Arena(count: to * 16 * from * 16)
         let scratch = Arena(count: apus_one_by_one_pair_scratch(&geometry, from, to))

@@ -8,6 +8,12 @@ import Testing
         #expect(Layout.plain.storageCount([2, 3, 5, 7]) == 210)
     }
 
+    @Test func bitsFillWords() {
+        #expect(Layout.bits(16).storageCount([2, 3, 5, 7]) == 2 * 35 / 2)
+        // 105 bytes and three more.
+        #expect(Layout.bits(8).storageCount([1, 24, 5, 7]) == 27)
+    }
+
     /// Small ones, and those in large pages: of one, and of more than one with a rest.
     @Test(arguments: [0, 1000, 1 << 19, 3 << 18 | 5]) func arenasAreAlignedAndZero(count: Int) {
         for _ in 0..<2 {

@@ -42,7 +42,9 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         if VectorStep.supports(problem) { return [.vector] }
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
         if OneByOneStep.fits(problem) {
-            return [.direct] + (OneByOneStep.supports(problem) ? [.oneByOne] : [])
+            // The library adds an input gradient to nothing.
+            return (problem.adds ? [] : [.direct])
+                + (OneByOneStep.supports(problem) ? [.oneByOne] : [])
                 + (StrassenStep.supports(problem) ? [.strassen] : [])
         }
         let window = problem.window

@@ -13,7 +13,7 @@ struct ConvolutionProblem: Hashable {
     var window: Window
     var groups: Int
     var bias: Bool
-    /// The result is added to what the output holds.
+    /// The result is added to what is there: the output or, of an input gradient, the input.
     var adds = false
     /// Applied last.
     var activation: ActivationFunction?

@@ -28,6 +28,8 @@ final class ConvolutionStep: Step {
         var weights: UnsafeMutablePointer<Float>
         var bias: UnsafeMutablePointer<Float>?
         var output: UnsafeMutableRawPointer
+        /// Of an input gradient that is added to what is there: the bits of what it is added to.
+        var signs: UnsafeMutableRawPointer?
         /// Whether the weights are results, others in every run.
         var computesWeights = false
     }

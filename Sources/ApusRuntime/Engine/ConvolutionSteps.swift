@@ -5,7 +5,11 @@ extension StepBuilder {
     /// The fastest of what the library and our kernels offer for the node's problem.
     func convolution(_ node: Node) throws -> any Step {
         let (problem, operands) = convolutionProblem(node)
-        return try fastest(problem, operands)
+        let step = try fastest(problem, operands)
+        guard problem.adds, memory(node.inputs[2]) != operands.input else { return step }
+        return CopyFirst(
+            step, from: memory(node.inputs[2]), to: operands.input,
+            byteCount: graph.storageBytes(node.inputs[2]), team)
     }
 
     /// `fold` renews the operands' weights when the parameters have changed.
@@ -108,9 +112,12 @@ extension StepBuilder {
                 .forward, window, groups, bias: x.count == 3 ? x[2] : nil, input: x[0],
                 weights: x[1], output: y[0])
         case .convolutionInputGradient(let window, let groups, _):
-            return problem(
+            var (problem, operands) = problem(
                 .inputGradient, window, groups, bias: nil, input: y[0], weights: x[1],
                 output: x[0])
+            problem.adds = x.count > 2
+            operands.signs = x.count > 3 ? memory(x[3]) : nil
+            return (problem, operands)
         case .convolutionWeightGradient(let window, let groups, let bias):
             return problem(
                 .weightGradient, window, groups, bias: bias ? y[1] : nil, input: x[0],

@@ -92,6 +92,7 @@ extension Layout {
         case .plain: dnnl_nchw
         case .blocked(16): dnnl_nChw16c
         case .blocked: dnnl_nChw8c
+        case .bits: preconditionFailure("the library knows no bits")
         }
     }
 }

@@ -9,14 +9,15 @@ extension StepBuilder {
         let x = memory(node.inputs[0])
         let gamma = pointer(node.inputs[1])
         let beta = pointer(node.inputs[2])
-        let residual = n.addsResidual ? memory(node.inputs[3]) : nil
+        let residual = residual(n, node.inputs.dropFirst(3))
         let y = memory(node.outputs[0])
         let xBlocks = hostBlocks(node.inputs[0])
         precondition(
             xBlocks == planes(shape(node.inputs[0])).perImage, "x is part of another image")
         let mean = pointer(node.outputs[1])
         let variance = pointer(node.outputs[2])
-        let pooled = n.pools ? pointer(node.outputs[3]) : nil
+        let signs = signs(node)
+        let pooled = n.pools ? node.outputs.last.map(pointer) : nil
         let streams = streams(node)
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
@@ -25,9 +26,10 @@ extension StepBuilder {
         let padded = perImage * block
         let groups = ChannelGroups(
             images: image[0], perImage: perImage, bytes: pixels * block * format.bytes, team)
-        return KernelStep(scratch: planeCount * 2 * block + 3 * padded) { scratch, _ in
-            let partial = scratch + 3 * padded
+        return KernelStep(scratch: planeCount * 2 * block + 6 * padded) { scratch, _ in
+            let partial = scratch + 6 * padded
             let vectors = ChannelVectors(scratch, padded)
+            let residualVectors = residual?.vectors(at: scratch + 3 * padded, padded)
             groups.forEach { blocks in
                 groups.split(blocks) { begin, end in
                     apus_plane_statistics(format, x, partial, pixels, begin, end)
@@ -39,11 +41,19 @@ extension StepBuilder {
                 vectors.fill(range, mean, variance, gamma, beta, n.epsilon)
                 groups.split(blocks, backwards: true) { begin, end in
                     apus_normalize(
-                        format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
-                        streams, function, perImage, xBlocks, pixels, begin, end)
+                        format, x, residual?.memory, vectors.mean, vectors.scale, vectors.shift,
+                        residualVectors?.mean, y, signs, pooled, streams, function, perImage,
+                        xBlocks, pixels, begin, end)
                 }
             }
         }
+    }
+
+    private func residual(_ n: Normalization, _ operands: ArraySlice<ValueID>) -> Residual? {
+        guard let image = operands.first else { return nil }
+        return Residual(
+            memory: memory(image), channels: shape(image)[1], epsilon: n.epsilon,
+            parameters: operands.dropFirst().map(pointer))
     }
 
     /// Whether the first output is written past the caches: it would fill them, and lines that are only
@@ -52,6 +62,11 @@ extension StepBuilder {
         let y = memory(node.outputs[0])
         return graph.storageBytes(node.outputs[0]) > 16 << 20
             && !node.inputs.contains { memory($0) == y }
+    }
+
+    /// Where the signs of a normalization's result are saved, if they are.
+    private func signs(_ node: Node) -> UnsafeMutableRawPointer? {
+        node.op.signsOutput.map { memory(node.outputs[$0]) }
     }
 
     func channelMoments(_ node: Node) -> any Step {
@@ -84,22 +99,25 @@ extension StepBuilder {
     func normalize(_ node: Node, _ n: Normalization) -> any Step {
         let x = memory(node.inputs[0])
         let inputs = node.inputs[1...4].map(pointer)
-        let residual = n.addsResidual ? memory(node.inputs[5]) : nil
+        let residual = residual(n, node.inputs.dropFirst(5))
         let y = memory(node.outputs[0])
-        let pooled = n.pools ? pointer(node.outputs[1]) : nil
+        let signs = signs(node)
+        let pooled = n.pools ? node.outputs.last.map(pointer) : nil
         let streams = streams(node)
         let xBlocks = hostBlocks(node.inputs[0])
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, format, function) = (team, format(node.inputs[0]), n.kernel)
         let padded = perImage * block
-        return KernelStep(scratch: 3 * padded) { scratch, _ in
+        return KernelStep(scratch: 6 * padded) { scratch, _ in
             let vectors = ChannelVectors(scratch, padded)
             vectors.fill(0..<image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
+            let residualVectors = residual?.vectors(at: scratch + 3 * padded, padded)
             team.split(planeCount) { begin, end in
                 apus_normalize(
-                    format, x, residual, vectors.mean, vectors.scale, vectors.shift, y, pooled,
-                    streams, function, perImage, xBlocks, pixels, begin, end)
+                    format, x, residual?.memory, vectors.mean, vectors.scale, vectors.shift,
+                    residualVectors?.mean, y, signs, pooled, streams, function, perImage, xBlocks,
+                    pixels, begin, end)
             }
         }
     }
@@ -112,12 +130,12 @@ extension StepBuilder {
         let gamma = pointer(node.inputs[2])
         let mean = pointer(node.inputs[3])
         let variance = pointer(node.inputs[4])
-        let y = n.activation != nil && n.addsResidual ? memory(node.inputs[5]) : nil
+        let signs = n.readsSigns ? memory(node.inputs[5]) : nil
         let beta = n.activation != nil && !n.addsResidual ? pointer(node.inputs[5]) : nil
         let dx = memory(node.outputs[0])
         let dgamma = pointer(node.outputs[1])
         let dbeta = pointer(node.outputs[2])
-        let dresidual = n.addsResidual ? memory(node.outputs[3]) : nil
+        let dresidual = n.addsResidual && !n.leavesResidual ? memory(node.outputs[3]) : nil
         let dy2 = n.sumsGradients ? memory(node.inputs[n.secondGradientOperand]) : nil
         let base = n.accumulates ? memory(node.inputs[n.baseOperand]) : nil
         let (xBlocks, dxBlocks) = (hostBlocks(node.inputs[0]), hostBlocks(node.outputs[0]))
@@ -125,6 +143,7 @@ extension StepBuilder {
             !n.sumsGradients || n.addsResidual && xBlocks == planes(shape(node.inputs[0])).perImage,
             "no kernel sums the gradients of this normalization")
         precondition(!n.addsResidual || !n.accumulates, "no kernel writes both gradients and adds")
+        precondition(!n.sumsGradients || dresidual != nil, "the sum of both gradients has no place")
         let image = shape(node.inputs[0])
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
@@ -146,23 +165,18 @@ extension StepBuilder {
                 groups.split(blocks) { begin, end in
                     if let dy2, let dresidual {
                         apus_normalize_reduce_sum(
-                            format, x, dy, dy2, y, vectors.mean, dresidual, partial, perImage,
+                            format, x, dy, dy2, signs, vectors.mean, dresidual, partial, perImage,
                             pixels, begin, end)
                     } else {
                         apus_normalize_reduce(
-                            format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift,
-                            partial, perImage, xBlocks, pixels, begin, end)
+                            format, function, x, dy, signs, vectors.mean, vectors.scale,
+                            vectors.shift, partial, perImage, xBlocks, pixels, begin, end)
                     }
                 }
-                for channel in blocks.channels(block, of: channels) {
-                    var sum = 0.0
-                    var product = 0.0
-                    let lane = channel / block * 2 * block + channel % block
-                    for image in 0..<image[0] {
-                        let at = partial + image * perImage * 2 * block + lane
-                        sum += Double(at[0])
-                        product += Double(at[block])
-                    }
+                forEachChannel(
+                    partial, blocks, images: image[0], perImage: perImage, block: block,
+                    channels: channels
+                ) { channel, sum, product in
                     let inverse = 1 / (Double(variance[channel]) + Double(n.epsilon)).squareRoot()
                     let scale = Double(gamma[channel]) * inverse
                     dgamma[channel] = Float(product * inverse)
@@ -180,7 +194,8 @@ extension StepBuilder {
                             pixels, begin, end)
                     } else {
                         apus_normalize_gradient(
-                            format, function, x, dy, y, vectors.mean, vectors.scale, vectors.shift,
+                            format, function, x, dy, signs, vectors.mean, vectors.scale,
+                            vectors.shift,
                             a, b, c, base, dx, dresidual, perImage, xBlocks, dxBlocks, pixels,
                             begin, end)
                     }
@@ -219,7 +234,24 @@ extension apus_format {
     fileprivate var bytes: Int { type == apus_float32 ? 4 : 2 }
 }
 
-/// Mean, scale and shift of every channel, zero in the lanes past the last.
+/// What is added to a normalized image.
+private struct Residual {
+    let memory: UnsafeMutableRawPointer
+    let channels: Int
+    let epsilon: Float
+    /// Gamma, beta, mean and variance where it is normalized, too.
+    let parameters: [UnsafeMutablePointer<Float>]
+
+    func vectors(at scratch: UnsafeMutablePointer<Float>, _ padded: Int) -> ChannelVectors? {
+        guard parameters.count == 4 else { return nil }
+        let vectors = ChannelVectors(scratch, padded)
+        vectors.fill(
+            0..<channels, parameters[2], parameters[3], parameters[0], parameters[1], epsilon)
+        return vectors
+    }
+}
+
+/// Mean, scale and shift of every channel behind each other, zero in the lanes past the last.
 struct ChannelVectors {
     let mean: UnsafeMutablePointer<Float>
     let scale: UnsafeMutablePointer<Float>
@@ -246,29 +278,5 @@ struct ChannelVectors {
             scale[channel] = gamma[channel] / (variance[channel] + epsilon).squareRoot()
             shift[channel] = beta?[channel] ?? 0
         }
-    }
-}
-
-/// Joins the planes' sums and squared deviations in double precision (Chan, Golub, LeVeque 1979):
-/// the order is fixed, so the result does not depend on the number of threads.
-private func mergeStatistics(
-    _ partial: UnsafePointer<Float>, images: Int, perImage: Int, block: Int, pixels: Int,
-    channels: Range<Int>, _ mean: UnsafeMutablePointer<Float>,
-    _ variance: UnsafeMutablePointer<Float>
-) {
-    let count = Double(images * pixels)
-    for channel in channels {
-        let lane = channel / block * 2 * block + channel % block
-        var sum = 0.0
-        for image in 0..<images { sum += Double(partial[image * perImage * 2 * block + lane]) }
-        let center = sum / count
-        var squares = 0.0
-        for image in 0..<images {
-            let at = partial + image * perImage * 2 * block + lane
-            let distance = Double(at[0]) / Double(pixels) - center
-            squares += Double(at[block]) + Double(pixels) * distance * distance
-        }
-        mean[channel] = Float(center)
-        variance[channel] = Float(squares / count)
     }
 }

@@ -23,21 +23,21 @@ final class OneByOneStep: Step {
                 || problem.pass == .weightGradient && Machine.hasBFloat16)
     }
 
-    /// Whether it is a 1x1 convolution in training. In use weights would have to be kept and results be added
-    /// and rectified, which the library does well.
+    /// Whether it is a 1x1 convolution in training. In use weights would have to be kept and results be rectified,
+    /// which the library does well.
     static func fits(_ problem: ConvolutionProblem) -> Bool {
         let window = problem.window
         return Machine.hasAVX512 && !problem.inference
             && problem.inputLayout == .blocked(16) && problem.outputLayout == .blocked(16)
             && window.kernel == Size(1) && window.padding == Edges(0) && problem.groups == 1
-            && !problem.bias && !problem.adds && problem.activation == nil
+            && !problem.bias && problem.activation == nil
     }
 
     init(
         _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands, _ team: Team
     ) {
         precondition(OneByOneStep.supports(problem), "no 1x1 convolution for \(problem.key)")
-        geometry = problem.oneByOne
+        geometry = problem.oneByOne(operands)
         pass = problem.pass
         isShort = problem.type == .bfloat16
         weights = problem.weights
@@ -141,11 +141,12 @@ final class OneByOneStep: Step {
 
 extension ConvolutionProblem {
     /// As the kernels for 1x1 convolutions know it.
-    var oneByOne: apus_one_by_one {
+    func oneByOne(_ operands: ConvolutionStep.Operands) -> apus_one_by_one {
         let turns = pass == .inputGradient
         let (source, target) = turns ? (output, input) : (input, output)
         return apus_one_by_one(
             batch: source[0], sources: source[1], targets: target[1],
-            pixels: source[2] * source[3], transposes: turns)
+            pixels: source[2] * source[3], transposes: turns, adds: adds,
+            signs: operands.signs.map { UnsafeRawPointer($0) })
     }
 }

@@ -19,6 +19,7 @@ final class StrassenStep: Step {
         return OneByOneStep.fits(problem) && problem.type == .float32
             && stride.height == stride.width && problem.input[0].isMultiple(of: 2)
             && problem.input[1].isMultiple(of: 64) && problem.output[1].isMultiple(of: 64)
+            && (stride == Size(1) || !problem.adds)
     }
 
     init(
@@ -28,7 +29,8 @@ final class StrassenStep: Step {
         var small = problem
         small.input = Shape([problem.input[0], problem.input[1]] + problem.output.dimensions[2...])
         geometry = apus_strassen(
-            o: small.oneByOne, stride: problem.window.stride.height, width: problem.output[3],
+            o: small.oneByOne(operands), stride: problem.window.stride.height,
+            width: problem.output[3],
             inputHeight: problem.input[2], inputWidth: problem.input[3])
         pass = problem.pass
         self.operands = operands

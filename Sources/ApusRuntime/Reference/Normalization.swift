@@ -40,6 +40,22 @@ extension ReferenceExecutor {
         return y
     }
 
+    /// What is added to the normalized value: the first operand as it is, or normalized with the others.
+    static func residual(
+        _ n: Normalization, _ operands: ArraySlice<ReferenceTensor>
+    ) -> ReferenceTensor? {
+        guard n.normalizesResidual else { return operands.first }
+        let x = Array(operands)
+        return normalize(
+            Normalization(epsilon: n.epsilon), x[0], gamma: x[1], beta: x[2], mean: x[3],
+            variance: x[4], residual: nil)
+    }
+
+    /// What a normalization yields besides its result y and statistics.
+    static func furtherResults(_ n: Normalization, _ y: ReferenceTensor) -> [ReferenceTensor] {
+        (n.savesSigns ? [map(y) { $0 > 0 ? 1 : 0 }] : []) + (n.pools ? [globalAveragePool(y)] : [])
+    }
+
     /// With g = dy * f'(.), the gradient before the activation:
     ///
     ///     dresidual = g
@@ -61,7 +77,7 @@ extension ReferenceExecutor {
         let count = Double(grid.perChannel)
         var g = dy
         if let function = n.activation, let saved {
-            // Before the activation; the output itself where a residual was added.
+            // Before the activation; the output's sign, which is all a rectifier needs, where a residual was added.
             let z =
                 n.addsResidual
                 ? saved

@@ -79,7 +79,9 @@ public struct ReferenceExecutor: Sendable {
             let bias = x.count == 3 ? x[2] : nil
             return [Self.convolution(x[0], x[1], bias, window, groups, output: shape)]
         case .convolutionInputGradient(let window, let groups, let input):
-            return [Self.convolutionInputGradient(x[0], x[1], window, groups, input: input)]
+            let dx = Self.convolutionInputGradient(x[0], x[1], window, groups, input: input)
+            guard x.count > 2 else { return [dx] }
+            return [Self.combine(dx, x.count > 3 ? Self.combine(x[2], x[3], *) : x[2], +)]
         case .convolutionWeightGradient(let window, let groups, let bias):
             let dw = Self.convolutionWeightGradient(x[0], x[1], window, groups, weights: shape)
             return bias ? [dw, Self.channelSums(x[1])] : [dw]
@@ -88,13 +90,13 @@ public struct ReferenceExecutor: Sendable {
             let (mean, variance) = Self.moments(x[0])
             let y = Self.normalize(
                 n, x[0], gamma: x[1], beta: x[2], mean: mean, variance: variance,
-                residual: n.addsResidual ? x[3] : nil)
-            return [y, mean, variance] + (n.pools ? [Self.globalAveragePool(y)] : [])
+                residual: Self.residual(n, x.dropFirst(3)))
+            return [y, mean, variance] + Self.furtherResults(n, y)
         case .normalize(let n):
             let y = Self.normalize(
                 n, x[0], gamma: x[1], beta: x[2], mean: x[3], variance: x[4],
-                residual: n.addsResidual ? x[5] : nil)
-            return [y] + (n.pools ? [Self.globalAveragePool(y)] : [])
+                residual: Self.residual(n, x.dropFirst(5)))
+            return [y] + Self.furtherResults(n, y)
         case .normalizedConvolution(let window, let groups, let n):
             let y = Self.convolution(x[0], x[1], nil, window, groups, output: shape)
             return [
@@ -109,7 +111,7 @@ public struct ReferenceExecutor: Sendable {
                 saved: n.activation == nil ? nil : x[5])
             if n.accumulates { gradient.dx = Self.combine(gradient.dx, x[n.baseOperand], +) }
             let all = [gradient.dx, gradient.dgamma, gradient.dbeta]
-            return n.addsResidual ? all + [gradient.dresidual] : all
+            return n.addsResidual && !n.leavesResidual ? all + [gradient.dresidual] : all
         case .excitationSums(let n):
             return Self.excitationSums(
                 n, x[0], dz: x[1], gamma: x[2], beta: x[3], mean: x[4], variance: x[5])

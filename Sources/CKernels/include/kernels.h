@@ -41,36 +41,46 @@ typedef struct {
 void apus_plane_statistics(
     apus_format f, const void *x, float *partial, long hw, long begin, long end);
 
+/// Joins what `images` planes of one channel block, `step` floats apart, yielded of so many pixels each, in double
+/// precision and in this order (Chan, Golub, LeVeque 1979): mean and biased variance, per lane.
+void apus_join_statistics(
+    const float *partial, long images, long step, long pixels, long block, double *mean,
+    double *variance);
+/// Sums of 2 * block numbers over such planes: sums[2][block].
+void apus_join_sums(const float *partial, long images, long step, long block, double *sums);
+
 // x may be the first channels of wider images, of `xBlocks` channel blocks; dx and base likewise.
 
 /// y = g((x - mean) * scale + shift (+ residual)), vectors padded to whole blocks; with a residual g
-/// is the identity or relu. pooled[plane][lane] is y's mean over pixels, unless it is null. `streams` says
+/// is the identity or relu, and `residualVectors`, unless they are null, are its own mean, scale and shift
+/// behind each other. Unless they are null, signs[plane][pixel] get a bit for every lane, set where y of
+/// a relu after a residual is positive, and pooled[plane][lane] y's mean over pixels. `streams` says
 /// that y, aligned to 64 bytes, should not fill the caches.
 void apus_normalize(
     apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-    const float *shift, void *y, float *pooled, bool streams, apus_function g, long channelBlocks,
+    const float *shift, const float *residualVectors, void *y, void *signs, float *pooled, bool streams, apus_function g,
+    long channelBlocks, long xBlocks, long hw, long begin, long end);
+
+/// With d = dy * g'(z): sums of d and of d * (x - mean), per lane. For a relu after a residual the signs
+/// decide; otherwise they are null and z = (x - mean) * scale + shift is found again.
+void apus_normalize_reduce(
+    apus_format f, apus_function g, const void *x, const void *dy, const void *signs,
+    const float *mean, const float *scale, const float *shift, float *partial, long channelBlocks,
     long xBlocks, long hw, long begin, long end);
 
-/// With d = dy * g'(z): sums of d and of d * (x - mean), per lane. For a relu after a residual y is
-/// its output; otherwise y is null and z = (x - mean) * scale + shift is found again.
-void apus_normalize_reduce(
-    apus_format f, apus_function g, const void *x, const void *dy, const void *y, const float *mean,
-    const float *scale, const float *shift, float *partial, long channelBlocks, long xBlocks,
-    long hw, long begin, long end);
-
-/// The same sums of d = dy + dy2, zero where a relu's output y is (if it is not null); d is written
+/// The same sums of d = dy + dy2, zero where the signs, if they are not null, are not set; d is written
 /// too. d may be dy or dy2.
 void apus_normalize_reduce_sum(
-    apus_format f, const void *x, const void *dy, const void *dy2, const void *y, const float *mean,
-    void *d, float *partial, long channelBlocks, long hw, long begin, long end);
+    apus_format f, const void *x, const void *dy, const void *dy2, const void *signs,
+    const float *mean, void *d, float *partial, long channelBlocks, long hw, long begin, long end);
 
 /// dx = a * d + b * (x - mean) + c (+ base), and dresidual = d where it is wanted, without a base.
 /// dx may be dy, base or x.
 void apus_normalize_gradient(
-    apus_format f, apus_function g, const void *x, const void *dy, const void *y, const float *mean,
-    const float *scale, const float *shift, const float *a, const float *b, const float *c,
-    const void *base, void *dx, void *dresidual, long channelBlocks, long xBlocks, long dxBlocks,
-    long hw, long begin, long end);
+    apus_format f, apus_function g, const void *x, const void *dy, const void *signs,
+    const float *mean, const float *scale, const float *shift, const float *a, const float *b,
+    const float *c, const void *base, void *dx, void *dresidual, long channelBlocks, long xBlocks,
+    long dxBlocks, long hw, long begin, long end);
 
 /// With v = x - mean, z = v * scale + shift and y = g(z): the sums over pixels of dz y, dz g', g',
 /// dz g' v and g' v, each sums[k][plane][lane].
@@ -218,6 +228,9 @@ typedef struct {
     /// Of an image.
     long pixels;
     bool transposes;
+    /// Products are added to what y holds: where `signs`, bits in the order of y, are set if they are not null.
+    bool adds;
+    const void *signs;
 } apus_one_by_one;
 
 /// Floats of the weights as the kernels read them.

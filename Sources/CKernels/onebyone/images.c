@@ -10,7 +10,8 @@ void apus_one_by_one_multiply(
     const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
     const long plane = o->pixels * 16, noOffset = 0;
     Product p = {
-        .xBlock = plane, .yBlock = plane, .channels = o->sources, .offsets = &noOffset, .taps = 1 };
+        .xBlock = plane, .yBlock = plane, .channels = o->sources, .offsets = &noOffset, .taps = 1,
+        .joins = o->adds };
     for (long index = begin; index < end; index++) {
         const Chunk chunk = chunk_at(o, index, IMAGE_CHUNK);
         const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, IMAGE_CHUNK);
@@ -26,6 +27,7 @@ void apus_one_by_one_multiply(
                 const long count = chunk.count * (group + 1) / groups - first;
                 p.x = from + first * 16;
                 p.y = to + target * plane + first * 16;
+                if (o->signs) p.signs = (const signs_16 *)o->signs + (p.y - y) / 16;
                 p.next = (const char *)(
                     block < blocksIn ? chunk_of(o, x, o->sources, next, block) + fetched * 16 : from);
                 p.lines = block < blocksIn ? next.count - fetched : 0;

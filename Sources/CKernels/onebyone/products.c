@@ -9,6 +9,10 @@ WIDE_INLINE void multiply(const Product *p, const int pixels, const int blocks) 
         UNROLL for (int i = 0; i < pixels; i++)
             UNROLL for (int j = 0; j < blocks; j++)
                 sum[i * blocks + j] += *(const V *)(p->y + j * p->yBlock + i * 16);
+    if (p->joins)
+        UNROLL for (int i = 0; i < pixels; i++)
+            UNROLL for (int j = 0; j < blocks; j++)
+                __builtin_prefetch(p->y + j * p->yBlock + (i + pixels) * 16, 1, 3);
     const float *x = p->x, *u = p->u;
     const char *next = p->next;
     long lines = p->lines;
@@ -29,6 +33,10 @@ WIDE_INLINE void multiply(const Product *p, const int pixels, const int blocks) 
             }
         }
     }
+    if (p->joins)
+        UNROLL for (int i = 0; i < pixels; i++)
+            UNROLL for (int j = 0; j < blocks; j++)
+                sum[i * blocks + j] += joined(p->y, p->signs, j * p->yBlock + i * 16);
     UNROLL for (int i = 0; i < pixels; i++)
         UNROLL for (int j = 0; j < blocks; j++)
             *(V *)(p->y + j * p->yBlock + i * 16) = sum[i * blocks + j];

@@ -51,12 +51,14 @@ INLINE const char *next_lines(Fetch *f, const float *here) {
 }
 
 /// One of several products, whose sums stay in registers from one to the next: the sums, or zeros, and `base`
-/// where there is one, and x * u go on, and with `plus` where there is one are written to y.
+/// where there is one, and x * u go on, and with `plus` where there is one are written to y: a quarter of the
+/// result, or a sum that is read again.
 typedef struct {
     Matrix x;
     const float *u;
     bool continues;
     Matrix base, plus, y;
+    bool isResult;
 } Link;
 
 typedef struct {
@@ -67,6 +69,9 @@ typedef struct {
     /// The first pixel, in floats.
     long at;
     Fetch *fetch;
+    /// The image of the results where these are added to what it holds, and its signs or null.
+    const float *joined;
+    const signs_16 *signs;
 } Chain;
 
 WIDE_INLINE void follow(const Chain *c, const int pixels) {
@@ -77,6 +82,10 @@ WIDE_INLINE void follow(const Chain *c, const int pixels) {
         if (l->base.base)
             UNROLL for (int i = 0; i < pixels; i++)
                 UNROLL for (int j = 0; j < 2; j++) sum[2 * i + j] += AT(l->base, i, j);
+        const bool joins = c->joined && l->isResult;
+        if (joins)
+            UNROLL for (int i = 0; i < pixels; i++)
+                UNROLL for (int j = 0; j < 2; j++) __builtin_prefetch(&AT(l->y, i, j), 1, 3);
         const float *x = l->x.base + c->at, *u = l->u;
         for (long channels = c->channels; channels > 0; channels -= 16, x += l->x.block) {
             const char *next = next_lines(c->fetch, x);
@@ -90,13 +99,16 @@ WIDE_INLINE void follow(const Chain *c, const int pixels) {
                 }
             }
         }
-        if (l->plus.base) {
-            UNROLL for (int i = 0; i < pixels; i++)
-                UNROLL for (int j = 0; j < 2; j++) AT(l->y, i, j) = sum[2 * i + j] + AT(l->plus, i, j);
-        } else {
-            UNROLL for (int i = 0; i < pixels; i++)
-                UNROLL for (int j = 0; j < 2; j++) AT(l->y, i, j) = sum[2 * i + j];
-        }
+        // What goes on in the next link stays as it is.
+#define WRITE(VALUE)                                                                            \
+    UNROLL for (int i = 0; i < pixels; i++)                                                     \
+        UNROLL for (int j = 0; j < 2; j++) AT(l->y, i, j) = sum[2 * i + j] VALUE
+#define PLUS + AT(l->plus, i, j)
+#define JOINED + joined(c->joined, c->signs, (float *)&AT(l->y, i, j) - c->joined)
+        if (joins && l->plus.base) WRITE(PLUS JOINED);
+        else if (joins) WRITE(JOINED);
+        else if (l->plus.base) WRITE(PLUS);
+        else WRITE();
     }
 }
 
@@ -110,11 +122,11 @@ static void (*const follows[])(const Chain *) = {
     follow_7, follow_8, follow_9, follow_10, follow_11, follow_12 };
 
 /// The links for all pixels of a chunk, as many at a time as have their sums in registers.
-static void multiply(Fetch *f, const Link *links, long count, long channels, long pixels) {
+static void multiply(Chain c, long pixels) {
     const long groups = (pixels + MOST_PIXELS - 1) / MOST_PIXELS;
     for (long group = 0; group < groups; group++) {
         const long first = pixels * group / groups, end = pixels * (group + 1) / groups;
-        const Chain c = { links, count, channels, first * 16, f };
+        c.at = first * 16;
         follows[end - first - 1](&c);
     }
 }
@@ -131,6 +143,8 @@ void apus_strassen_multiply(
     const Matrix none = {0}, m = { scratch + 4 * blocks * block, block };
     const Matrix n = { m.base + 2 * block, block };
     float *const strided = n.base + 2 * block;
+    const float *const joined = o->adds ? y : 0;
+#define CHAIN(LINKS) (Chain){ LINKS, sizeof LINKS / sizeof *LINKS, channels, 0, &f, joined, o->signs }
     for (long index = begin; index < end; index++) {
         const Chunk chunk = chunk_at(o, index, most), chunks[] = { chunk, partner(s, chunk) };
         const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, most);
@@ -153,16 +167,17 @@ void apus_strassen_multiply(
             const float *b22 = u + (pair + pairs) * 2 * half + half;
             const float *t1 = t + pair * half, *t2 = t1 + quarter, *t3 = t2 + quarter, *t4 = t3 + quarter;
             const Link top[] = {
-                { a.q[0], b11, false, none, none, m }, { a.q[1], b21, true, none, none, c.q[0] } };
+                { a.q[0], b11, false, none, none, m },
+                { a.q[1], b21, true, none, none, c.q[0], .isResult = true } };
             const Link left[] = {
                 { sums.q[1], t2, false, m, none, m }, { sums.q[2], t3, true, none, none, n },
-                { a.q[3], t4, true, none, none, c.q[2] } };
+                { a.q[3], t4, true, none, none, c.q[2], .isResult = true } };
             const Link right[] = {
-                { sums.q[0], t1, false, none, n, c.q[3] },
-                { sums.q[3], b22, true, m, none, c.q[1] } };
-            multiply(&f, top, 2, channels, chunk.count);
-            multiply(&f, left, 3, channels, chunk.count);
-            multiply(&f, right, 2, channels, chunk.count);
+                { sums.q[0], t1, false, none, n, c.q[3], .isResult = true },
+                { sums.q[3], b22, true, m, none, c.q[1], .isResult = true } };
+            multiply(CHAIN(top), chunk.count);
+            multiply(CHAIN(left), chunk.count);
+            multiply(CHAIN(right), chunk.count);
             for (long i = 0; i < 4 && spreads; i++)
                 apus_strassen_spread(s, c.q[i], chunks[i / 2], i % 2, pair * 2, y);
         }

@@ -1,0 +1,26 @@
+/// Puts an image where the results of a convolution are added to it: the plan could not let them share.
+final class CopyFirst: Step {
+    private let step: any Step
+    private let copy: () -> Void
+
+    init(
+        _ step: any Step, from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer,
+        byteCount: Int, _ team: Team
+    ) {
+        self.step = step
+        copy = {
+            team.splitArray(byteCount) { begin, end in
+                (to + begin).copyMemory(from: from + begin, byteCount: end - begin)
+            }
+        }
+    }
+
+    var implementation: String? { step.implementation }
+    var keptBytes: Int { step.keptBytes }
+    var scratchBytes: Int { step.scratchBytes }
+    func bind(scratch: UnsafeMutableRawPointer) throws { try step.bind(scratch: scratch) }
+    func run(_ context: RunContext) {
+        copy()
+        step.run(context)
+    }
+}
