@@ -8,6 +8,7 @@ import Testing
 struct EngineSetting: Sendable, CustomTestStringConvertible {
     var block = Machine.block
     var fusesNormalization = true
+    var worksInPlace = true
     var threads = 2
     /// The algorithm of every convolution that can run on it.
     var algorithm = "direct"
@@ -15,7 +16,7 @@ struct EngineSetting: Sendable, CustomTestStringConvertible {
 
     var testDescription: String {
         "block \(block), \(threads) threads, \(algorithm), \(precision)"
-            + (fusesNormalization ? "" : ", unfused")
+            + (fusesNormalization ? "" : ", unfused") + (worksInPlace ? "" : ", in other places")
     }
 
     /// Both widths of the layout, with and without fusion. Threads that wait for each other are
@@ -81,6 +82,7 @@ struct Conformance {
         let store = ParameterStore(graph, seed: 0)
         var options = Program.Options(block: setting.block)
         options.fusesNormalization = setting.fusesNormalization
+        options.worksInPlace = setting.worksInPlace
         options.precision = setting.precision
         let program = try Program(graph, differentiate: true, options: options)
         var configuration = Session.Configuration()

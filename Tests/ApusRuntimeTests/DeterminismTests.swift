@@ -55,6 +55,22 @@ import Testing
                 }
             }
             Dropout(0.2)
+            for (name, projects) in [("t", true), ("u", false)] {
+                Residual(name) {
+                    Convolution("i", 16, kernel: 1)
+                    BatchNorm("j")
+                    Activation(.relu)
+                    Convolution("k", 64, kernel: 1)
+                    BatchNorm("l")
+                } shortcut: {
+                    if projects {
+                        Convolution("m", 64, kernel: 1)
+                        BatchNorm("n")
+                    }
+                }
+                Activation(.relu)
+            }
+            Convolution("v", 16, kernel: 1)
             GlobalAveragePool()
             Flatten()
             Dense("fc", 10)
@@ -75,6 +91,17 @@ import Testing
                 if case .normalize = $0.op { true } else { false }
             }
             #expect((repeated > 0) == (policy == .all))
+            // Ends of blocks are among them, whose signs are kept, and one whose shortcut is projected.
+            let ends = session.program.graph.nodes.compactMap { node in
+                if case .normalize(let n) = node.op, n.activation == .relu, n.addsResidual {
+                    n
+                } else {
+                    nil
+                }
+            }
+            #expect(ends.count == (policy == .all ? 2 : 0))
+            #expect(ends.count(where: \.normalizesResidual) == ends.count / 2)
+            #expect(ends.count(where: \.savesSigns) == 0)
             session.setInput("images", images)
             session.setInput("labels", [1, 2, 3, 4])
             session.run()

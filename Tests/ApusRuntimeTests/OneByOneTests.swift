@@ -77,6 +77,10 @@ import Testing
             if let bits { #expect(results == bits, "\(threads) threads change bits") }
             bits = results
         }
+        // What is added to is copied first where it has another place.
+        let apart = EngineSetting(worksInPlace: false, algorithm: algorithm)
+        let copied = try conformance.engine(apart)
+        #expect(copied == bits)
     }
 
     private func agrees(

@@ -58,8 +58,8 @@ void apus_join_sums(const float *partial, long images, long step, long block, do
 /// that y, aligned to 64 bytes, should not fill the caches.
 void apus_normalize(
     apus_format f, const void *x, const void *residual, const float *mean, const float *scale,
-    const float *shift, const float *residualVectors, void *y, void *signs, float *pooled, bool streams, apus_function g,
-    long channelBlocks, long xBlocks, long hw, long begin, long end);
+    const float *shift, const float *residualVectors, void *y, void *signs, float *pooled,
+    bool streams, apus_function g, long channelBlocks, long xBlocks, long hw, long begin, long end);
 
 /// With d = dy * g'(z): sums of d and of d * (x - mean), per lane. For a relu after a residual the signs
 /// decide; otherwise they are null and z = (x - mean) * scale + shift is found again.
