@@ -58,20 +58,21 @@ private struct Pass {
         return users[0]
     }
 
-    /// Both terms of the sum at `index`, and which node writes the first.
-    private func terms(_ index: Int) -> [(writer: Int, term: ValueID, other: ValueID)] {
+    /// For every term of the sum at `index` that nobody else reads: the node whose first output it is, and the
+    /// other term.
+    private func terms(_ index: Int) -> [(writer: Int, other: ValueID)] {
         let inputs = graph.nodes[index].inputs
         return [(inputs[1], inputs[0]), (inputs[0], inputs[1])].compactMap { term, other in
             guard let writer = writers[term], onlyReader(term) == index,
                 graph.nodes[writer].outputs[0] == term
             else { return nil }
-            return (writer, term, other)
+            return (writer, other)
         }
     }
 
     /// Puts a convolution's input gradient in the place of the sum.
     mutating func addConvolution(_ index: Int) -> Bool {
-        for (writer, _, other) in terms(index) {
+        for (writer, other) in terms(index) {
             var node = graph.nodes[writer]
             guard case .convolutionInputGradient(let window, 1, _) = node.op,
                 window == Window(kernel: Size(1)), node.inputs.count == 2
@@ -133,7 +134,7 @@ private struct Pass {
 
     /// Lets the normalization that writes one term add it to the other.
     mutating func addNormalization(_ index: Int) {
-        for (writer, _, other) in terms(index) {
+        for (writer, other) in terms(index) {
             guard case .batchNormGradient(var n, let frozen) = graph.nodes[writer].op,
                 !n.addsResidual, !n.accumulates, (writers[other] ?? .max) < writer
             else { continue }
