@@ -25,8 +25,8 @@ struct Degradation: Experiment {
     ]
 
     /// At the paper's 0.1, 56 layers learn slowly within a few thousand steps even with shortcuts; the
-    /// paper lets its deepest network begin at 0.01. At 0.025 some deep plain networks hardly learn, which speaks for
-    /// the claim, but not by the rate meant.
+    /// paper lets its deepest network begin at 0.01. At 0.025 a deep plain network now and then hardly learns, and
+    /// seeds differ too much to judge.
     private let rate: Float = 0.0125
     /// Test errors in percent on CIFAR-10, of the paper's table 6. It shows plain networks only as curves.
     private let published = [20: "8.75", 32: "7.51", 44: "7.17", 56: "6.97", 110: "6.43"]
