@@ -16,6 +16,8 @@ struct BenchCommand: ParsableCommand {
 enum Optimization: String, ExpressibleByArgument, CaseIterable {
     /// Normalizations absorb the additions and activations behind them.
     case fusion
+    /// Normalizations absorb max pooling behind them in training.
+    case pooling
     /// Convolutions absorb normalizations in use after training.
     case folding
     /// Operations overwrite operands nobody reads afterwards.
@@ -83,6 +85,7 @@ struct BenchOptions: ParsableArguments {
         configuration.precision = precision.precision
         configuration.recomputation = recompute
         configuration.fusesNormalization = !without.contains(.fusion)
+        configuration.fusesPooling = !without.contains(.pooling)
         configuration.foldsNormalization = !without.contains(.folding)
         configuration.worksInPlace = !without.contains(.overwriting)
         configuration.fusesShortcuts = !without.contains(.shortcuts)

@@ -144,8 +144,8 @@ extension Node {
     fileprivate func readsPart(_ value: ValueID) -> Bool {
         guard inputs.first == value, inputs.filter({ $0 == value }).count == 1 else { return false }
         switch op {
-        case .batchNorm, .normalize: return true
-        case .batchNormGradient(let n, _): return !n.sumsGradients
+        case .batchNorm(let n), .normalize(let n): return n.maxPool == nil
+        case .batchNormGradient(let n, _): return !n.sumsGradients && n.maxPool == nil
         default: return false
         }
     }

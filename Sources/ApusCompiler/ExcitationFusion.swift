@@ -32,7 +32,7 @@ public struct ExcitationFusion {
         for (index, node) in graph.nodes.enumerated() where node.op == .globalAveragePool {
             guard let writer = writers[node.inputs[0]],
                 graph.nodes[writer].outputs[0] == node.inputs[0],
-                var n = graph.nodes[writer].op.normalization, !n.pools
+                var n = graph.nodes[writer].op.normalization, !n.pools, n.maxPool == nil
             else { continue }
             n.pools = true
             graph.nodes[writer].op = graph.nodes[writer].op.replacing(n)
@@ -78,7 +78,7 @@ public struct ExcitationFusion {
         }
         for (index, node) in graph.nodes.enumerated() {
             guard case .batchNormGradient(let n, let frozen) = node.op, !n.addsResidual,
-                let add = writer(node.inputs[1]), graph.nodes[add].op == .add,
+                n.maxPool == nil, let add = writer(node.inputs[1]), graph.nodes[add].op == .add,
                 let scale = writer(graph.nodes[add].inputs[0]),
                 graph.nodes[scale].op == .scaleChannels,
                 let spread = writer(graph.nodes[add].inputs[1]),

@@ -1,12 +1,17 @@
 import ApusGraph
 
 /// Merges pointwise operations into the normalization before them:
-/// batch norm (+ residual add) (+ activation) becomes one node, hence one pass over memory.
+/// batch norm (+ residual add) (+ activation) becomes one node, hence one pass over memory. Max pooling
+/// behind a rectifier comes along: of what is normalized only the maxima are written.
 ///
 /// The pass runs before differentiation, so that the gradient of the merged node is the merged
 /// gradient.
 public struct NormalizationFusion {
-    public init() {}
+    /// Whether max pooling comes along with a batch norm. Normalizations with given statistics are merged
+    /// into convolutions instead.
+    let mergesPooling: Bool
+
+    public init(mergesPooling: Bool = false) { self.mergesPooling = mergesPooling }
 
     public func callAsFunction(_ graph: Graph) -> Graph {
         let consumers = graph.consumers()
@@ -46,6 +51,14 @@ public struct NormalizationFusion {
                 case .activation(let function) = graph.nodes[next].op, n.canAbsorb(function)
             {
                 n.activation = function
+                merged.outputs[0] = graph.nodes[next].outputs[0]
+                absorbed.append(next)
+            }
+            if mergesPooling, case .batchNorm = node.op, n.activation == .relu, !n.addsResidual,
+                let next = onlyReader(merged.outputs[0]),
+                case .maxPool(let window) = graph.nodes[next].op
+            {
+                n.maxPool = window
                 merged.outputs[0] = graph.nodes[next].outputs[0]
                 absorbed.append(next)
             }

@@ -136,7 +136,7 @@ private struct Pass {
     mutating func addNormalization(_ index: Int) {
         for (writer, other) in terms(index) {
             guard case .batchNormGradient(var n, let frozen) = graph.nodes[writer].op,
-                !n.addsResidual, !n.accumulates, (writers[other] ?? .max) < writer
+                !n.addsResidual, !n.accumulates, n.maxPool == nil, (writers[other] ?? .max) < writer
             else { continue }
             n.accumulates = true
             result.nodes[writer].op = .batchNormGradient(n, frozen: frozen)

@@ -149,6 +149,9 @@ extension Op {
         switch self {
         case .add, .activationGradient: [(0, [0, 1])]
         case .excitedNormGradient: [(0, [1, 0])]
+        // A pixel is looked at under several windows.
+        case .normalize(let n) where n.maxPool != nil: []
+        case .batchNormGradient(let n, _) where n.maxPool != nil: []
         case .activation, .dropout, .stochasticDepth, .normalize, .addBias, .scaleChannels,
             .softmaxGradient:
             [(0, [0])]

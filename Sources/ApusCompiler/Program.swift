@@ -23,6 +23,8 @@ public struct Program: Sendable {
         public var block: Int
         /// Whether normalizations absorb the additions and activations behind them.
         public var fusesNormalization = true
+        /// Whether those with the batch's statistics absorb max pooling, too.
+        public var fusesPooling = true
         /// Whether convolutions absorb the normalizations behind them, in programs without gradients.
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
@@ -68,7 +70,9 @@ public struct Program: Sendable {
         let sharing = ConcatenationSharing(block: options.block)
         try source.verify()
         var graph = source
-        if options.fusesNormalization { graph = NormalizationFusion()(graph) }
+        if options.fusesNormalization {
+            graph = NormalizationFusion(mergesPooling: options.fusesPooling)(graph)
+        }
         if options.foldsNormalization && !differentiate { graph = ConvolutionFusion()(graph) }
         graph.removeDeadNodes()
         let forwardNodes = Set(graph.nodes.flatMap(\.outputs))

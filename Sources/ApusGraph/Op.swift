@@ -34,6 +34,7 @@ public enum Op: Hashable, Codable, Sendable {
     /// [C1], [C2] -> [C1 + C2]
     case joinVectors
     /// x, dy, gamma, mean, variance, [saved], [dy2], [base] -> dx, dgamma, dbeta, [dresidual].
+    /// Of several equal maxima the first in row-major order receives dy.
     /// With an activation `saved` is what its derivative is found from: the signs if a residual was added,
     /// else beta. `frozen` is the gradient of `normalize`: the statistics do not depend on x.
     case batchNormGradient(Normalization, frozen: Bool)
@@ -157,6 +158,8 @@ public struct Normalization: Hashable, Codable, Sendable {
     public var normalizesResidual = false
     /// Applied last.
     public var activation: ActivationFunction?
+    /// Of the result only the maxima under this window are yielded. Only behind a rectifier, without a residual.
+    public var maxPool: Window?
     /// Also yields where the result is positive, as ones and zeros: all that the gradient of a rectifier
     /// behind a sum needs to know.
     public var savesSigns = false
@@ -195,7 +198,7 @@ extension Op: CustomStringConvertible {
         func fused(_ n: Normalization) -> String {
             let residual = n.normalizesResidual ? " + normalized residual" : " + residual"
             return (n.addsResidual ? residual : "") + (n.activation.map { " + \($0)" } ?? "")
-                + (n.pools ? " + pool" : "")
+                + (n.maxPool.map { " + max pool \($0)" } ?? "") + (n.pools ? " + pool" : "")
                 + (n.sumsGradients ? " of a sum" : "") + (n.accumulates ? ", accumulating" : "")
                 + (n.leavesResidual ? ", leaving dresidual" : "")
         }

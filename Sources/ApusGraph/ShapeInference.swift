@@ -47,16 +47,17 @@ extension Op {
             try perChannel(x[0], [x[1], x[2]])
             if n.addsResidual { try same(x[0], x[3]) }
             if n.normalizesResidual { try perChannel(x[0], Array(x[4...])) }
-            return [x[0], [x[0][1]], [x[0][1]]] + (n.savesSigns ? [x[0]] : [])
+            return [try n.result(x[0]), [x[0][1]], [x[0][1]]] + (n.savesSigns ? [x[0]] : [])
                 + (n.pools ? [x[0].pooled] : [])
         case .normalize(let n):
             try perChannel(x[0], [x[1], x[2], x[3], x[4]])
             if n.addsResidual { try same(x[0], x[5]) }
             if n.normalizesResidual { try perChannel(x[0], Array(x[6...])) }
-            return [x[0]] + (n.savesSigns ? [x[0]] : []) + (n.pools ? [x[0].pooled] : [])
+            return [try n.result(x[0])] + (n.savesSigns ? [x[0]] : [])
+                + (n.pools ? [x[0].pooled] : [])
         case .batchNormGradient(let n, _):
             try perChannel(x[0], [x[2], x[3], x[4]])
-            try same(x[0], x[1])
+            try same(try n.result(x[0]), x[1])
             if n.activation != nil {
                 if n.addsResidual { try same(x[0], x[5]) } else { try perChannel(x[0], [x[5]]) }
             }
@@ -281,6 +282,19 @@ extension Op {
                     + "\(x[2])x\(x[3]) pixels; use larger images or smaller strides")
         }
         return size
+    }
+}
+
+extension Normalization {
+    /// The shape of the result for an image of this shape.
+    fileprivate func result(_ x: Shape) throws(ShapeMismatch) -> Shape {
+        guard let maxPool else { return x }
+        guard activation == .relu, !addsResidual, !pools else {
+            throw ShapeMismatch(
+                problem:
+                    "only rectified images without a residual are pooled as they are normalized")
+        }
+        return try Op.maxPool(maxPool).outputShapes([x])[0]
     }
 }
 

@@ -20,6 +20,8 @@ public final class Session {
         public var usesTunerCache = true
         /// Whether normalizations absorb the additions and activations behind them.
         public var fusesNormalization = true
+        /// Whether those with the batch's statistics absorb max pooling, too.
+        public var fusesPooling = true
         /// Whether convolutions absorb the normalizations behind them, in sessions without gradients.
         public var foldsNormalization = true
         /// Whether operations may overwrite operands nobody reads afterwards.
@@ -70,6 +72,7 @@ public final class Session {
     ) throws {
         var options = Program.Options(block: Machine.block)
         options.fusesNormalization = configuration.fusesNormalization
+        options.fusesPooling = configuration.fusesPooling
         options.foldsNormalization = configuration.foldsNormalization
         options.worksInPlace = configuration.worksInPlace
         options.fusesShortcuts = configuration.fusesShortcuts

@@ -76,6 +76,19 @@ DISPATCH(apus_max_pool_gradient,
     (apus_format f, const void *x, const void *dy, void *dx, const apus_window *w, long begin,
      long end),
     x, dy, dx, w, begin, end)
+DISPATCH(apus_normalize_max_pool,
+    (apus_format f, const void *x, const float *mean, const float *scale, const float *shift, void *y,
+     apus_window w, long channelBlocks, long begin, long end),
+    x, mean, scale, shift, y, &w, channelBlocks, begin, end)
+DISPATCH(apus_normalize_max_pool_reduce,
+    (apus_format f, const void *x, const void *dy, const float *mean, const float *scale,
+     const float *shift, float *partial, apus_window w, long channelBlocks, long begin, long end),
+    x, dy, mean, scale, shift, partial, &w, channelBlocks, begin, end)
+DISPATCH(apus_normalize_max_pool_gradient,
+    (apus_format f, const void *x, const void *dy, const float *mean, const float *scale,
+     const float *shift, const float *a, const float *b, const float *c, void *dx, apus_window w,
+     long channelBlocks, long begin, long end),
+    x, dy, mean, scale, shift, a, b, c, dx, &w, channelBlocks, begin, end)
 DISPATCH(apus_average_pool,
     (apus_format f, const void *x, void *y, const apus_window *w, bool includesPadding, long
      begin, long end),

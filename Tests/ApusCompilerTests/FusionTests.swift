@@ -66,6 +66,67 @@ import Testing
         #expect(normalizations(fused).allSatisfy { ($0.activation != nil) == $0.addsResidual })
     }
 
+    /// What is rectified and pooled is merged unless somebody else reads the rectified image, a residual was
+    /// added or the pass was not asked to.
+    @Test func maxPoolingComesAlong() throws {
+        let window = Window(kernel: Size(3), stride: Size(2), padding: Edges(1))
+        let pool = Op.maxPool(window)
+        func merged(
+            relu: Bool = true, residual: Bool = false, isRead: Bool = false, asked: Bool = true
+        ) throws -> Graph {
+            var net = GraphBuilder(mode: .training)
+            let x = net.input("images", [2, 8, 8, 8])
+            let gamma = try net.parameter("g", [8], .constant(1), role: .scale)
+            let beta = try net.parameter("b", [8], .constant(0), role: .shift)
+            var y = try net.append(
+                .batchNorm(Normalization(epsilon: 1e-5)), [x, gamma, beta], path: "norm")[0]
+            if residual { y = try net.append(.add, [y, x], path: "sum")[0] }
+            if relu { y = try net.append(.activation(.relu), [y], path: "relu")[0] }
+            if isRead { net.output("rectified", y) }
+            net.output("pooled", try net.append(pool, [y], path: "pool")[0])
+            let graph = NormalizationFusion(mergesPooling: asked)(net.graph)
+            try graph.verify()
+            #expect(graph.outputs == net.graph.outputs)
+            return graph
+        }
+        let one = try merged()
+        #expect(normalizations(one).map(\.maxPool) == [window])
+        #expect(count(one, pool) == 0)
+        #expect(one.shape(try #require(one.outputs["pooled"])) == [2, 8, 4, 4])
+        for other in [
+            try merged(relu: false), try merged(residual: true), try merged(isRead: true),
+            try merged(asked: false),
+        ] {
+            #expect(normalizations(other).map(\.maxPool) == [nil])
+            #expect(count(other, pool) == 1)
+        }
+    }
+
+    /// The stem for large images alone has one; folding for use after training comes before it.
+    @Test(arguments: [("resnet50", 1), ("densenet121", 1), ("resnet18-cifar", 0)])
+    func stemsArePooledAsTheyAreNormalized(_ name: String, _ expected: Int) throws {
+        let options = Program.Options(block: 16)
+        func merged(_ program: Program) -> Int {
+            normalizations(program.graph).count { $0.maxPool != nil }
+        }
+        let model = try Models.named(name)
+        let training = try Program(
+            model.lossGraph(batch: 2), differentiate: true, options: options)
+        #expect(merged(training) == expected)
+        let gradients = training.graph.nodes.count { node in
+            if case .batchNormGradient(let n, _) = node.op { n.maxPool != nil } else { false }
+        }
+        #expect(gradients == expected)
+        var apart = options
+        apart.fusesPooling = false
+        let separate = try Program(
+            model.lossGraph(batch: 2), differentiate: true, options: apart)
+        #expect(merged(separate) == 0)
+        let use = try Program(
+            model.graph(batch: 2, mode: .inference), differentiate: false, options: options)
+        #expect(merged(use) == 0 && normalizations(use.graph).isEmpty == (name != "densenet121"))
+    }
+
     @Test(arguments: Models.names) func modelsKeepNoRectifierButOnesNormalized(name: String) throws
     {
         for mode in [GraphBuilder.Mode.training, .inference] {

@@ -21,6 +21,16 @@ import Testing
         try check(example, brainFloats: 2e-2)
     }
 
+    @Test(arguments: GradientCase.pooledNormalizations)
+    func poolingOfNormalized(_ example: GradientCase) throws {
+        let conformance = try Conformance(example)
+        let merged = try conformance.session(EngineSetting()).program.graph.nodes.count { node in
+            if case .batchNormGradient(let n, _) = node.op { n.maxPool != nil } else { false }
+        }
+        #expect(merged == 1)
+        try check(example, brainFloats: 2e-2)
+    }
+
     @Test(arguments: GradientCase.matrices + GradientCase.engineMatrices)
     func matricesAndLosses(_ example: GradientCase) throws { try check(example) }
 

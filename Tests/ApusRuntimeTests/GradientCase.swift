@@ -117,6 +117,23 @@ extension GradientCase {
                     return try net.builder.append(op, inputs, path: name)[0]
                 }
             }
+        }
+        + [false, true].map { frozen in
+            let name = (frozen ? "normalize" : "batch norm") + " + relu + max pool"
+            var n = Normalization(epsilon: 1e-3, activation: .relu)
+            n.maxPool = Window(kernel: Size(3), stride: Size(2), padding: Edges(1))
+            let op: Op = frozen ? .normalize(n) : .batchNorm(n)
+            return GradientCase(name) { net in
+                let x = try net.parameter("x", [3, 2, 4, 7], .spaced(-1...3))
+                let gamma = try net.parameter("gamma", [2], .given([0.7, -1.3]))
+                let beta = try net.parameter("beta", [2], .given([0.4, -0.2]))
+                var inputs = [x, gamma, beta]
+                if frozen {
+                    inputs.append(try net.buffer("mean", [2], .given([0.8, 1.1])))
+                    inputs.append(try net.buffer("variance", [2], .given([1.5, 0.6])))
+                }
+                return try net.builder.append(op, inputs, path: name)[0]
+            }
         } + [
             GradientCase("batch norm, batch 1") { net in
                 let x = try net.parameter("x", [1, 3, 2, 3])

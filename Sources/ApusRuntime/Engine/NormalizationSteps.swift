@@ -20,6 +20,7 @@ extension StepBuilder {
         let pooled = n.pools ? node.outputs.last.map(pointer) : nil
         let streams = streams(node)
         let image = shape(node.inputs[0])
+        let window = window(n, node, image)
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
         let (format, function) = (format(node.inputs[0]), n.kernel)
@@ -40,6 +41,12 @@ extension StepBuilder {
                     channels: range, mean, variance)
                 vectors.fill(range, mean, variance, gamma, beta, n.epsilon)
                 groups.split(blocks, backwards: true) { begin, end in
+                    if let window {
+                        apus_normalize_max_pool(
+                            format, x, vectors.mean, vectors.scale, vectors.shift, y, window,
+                            perImage, begin, end)
+                        return
+                    }
                     apus_normalize(
                         format, x, residual?.memory, vectors.mean, vectors.scale, vectors.shift,
                         residualVectors?.mean, y, signs, pooled, streams, function, perImage,
@@ -47,6 +54,14 @@ extension StepBuilder {
                 }
             }
         }
+    }
+
+    /// The window under which maxima are looked for, if they are.
+    private func window(_ n: Normalization, _ node: Node, _ image: Shape) -> apus_window? {
+        precondition(
+            n.maxPool == nil || hostBlocks(node.inputs[0]) == planes(image).perImage,
+            "no kernel pools a part of another image")
+        return n.maxPool.map { geometry($0, over: image) }
     }
 
     private func residual(_ n: Normalization, _ operands: ArraySlice<ValueID>) -> Residual? {
@@ -106,6 +121,7 @@ extension StepBuilder {
         let streams = streams(node)
         let xBlocks = hostBlocks(node.inputs[0])
         let image = shape(node.inputs[0])
+        let window = window(n, node, image)
         let (planeCount, perImage, pixels) = planes(image)
         let (team, format, function) = (team, format(node.inputs[0]), n.kernel)
         let padded = perImage * block
@@ -114,6 +130,12 @@ extension StepBuilder {
             vectors.fill(0..<image[1], inputs[2], inputs[3], inputs[0], inputs[1], n.epsilon)
             let residualVectors = residual?.vectors(at: scratch + 3 * padded, padded)
             team.split(planeCount) { begin, end in
+                if let window {
+                    apus_normalize_max_pool(
+                        format, x, vectors.mean, vectors.scale, vectors.shift, y, window, perImage,
+                        begin, end)
+                    return
+                }
                 apus_normalize(
                     format, x, residual?.memory, vectors.mean, vectors.scale, vectors.shift,
                     residualVectors?.mean, y, signs, pooled, streams, function, perImage, xBlocks,
@@ -145,6 +167,11 @@ extension StepBuilder {
         precondition(!n.addsResidual || !n.accumulates, "no kernel writes both gradients and adds")
         precondition(!n.sumsGradients || dresidual != nil, "the sum of both gradients has no place")
         let image = shape(node.inputs[0])
+        let window = window(n, node, image)
+        precondition(
+            window == nil
+                || dxBlocks == planes(image).perImage && dx != x && dx != dy && base == nil,
+            "no kernel pools and writes into another image")
         let (planeCount, perImage, pixels) = planes(image)
         let (team, block, channels) = (team, block, image[1])
         let (format, function) = (format(node.inputs[0]), n.kernel)
@@ -167,6 +194,10 @@ extension StepBuilder {
                         apus_normalize_reduce_sum(
                             format, x, dy, dy2, signs, vectors.mean, dresidual, partial, perImage,
                             pixels, begin, end)
+                    } else if let window {
+                        apus_normalize_max_pool_reduce(
+                            format, x, dy, vectors.mean, vectors.scale, vectors.shift, partial,
+                            window, perImage, begin, end)
                     } else {
                         apus_normalize_reduce(
                             format, function, x, dy, signs, vectors.mean, vectors.scale,
@@ -192,6 +223,10 @@ extension StepBuilder {
                             format, apus_identity, x, dresidual, nil, vectors.mean, vectors.scale,
                             vectors.shift, a, b, c, nil, dx, nil, perImage, xBlocks, dxBlocks,
                             pixels, begin, end)
+                    } else if let window {
+                        apus_normalize_max_pool_gradient(
+                            format, x, dy, vectors.mean, vectors.scale, vectors.shift, a, b, c, dx,
+                            window, perImage, begin, end)
                     } else {
                         apus_normalize_gradient(
                             format, function, x, dy, signs, vectors.mean, vectors.scale,

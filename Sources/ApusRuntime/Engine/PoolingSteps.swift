@@ -40,16 +40,7 @@ extension StepBuilder {
                 _ window: UnsafePointer<apus_window>, _ begin: Int, _ end: Int
             ) -> Void
     ) -> any Step {
-        guard let output = window.output(of: Size(input[2], input[3])) else {
-            preconditionFailure("\(node.path): the window does not fit")
-        }
-        let geometry = apus_window(
-            inputHeight: input[2], inputWidth: input[3],
-            outputHeight: output.height, outputWidth: output.width,
-            kernelHeight: window.kernel.height, kernelWidth: window.kernel.width,
-            strideHeight: window.stride.height, strideWidth: window.stride.width,
-            dilationHeight: window.dilation.height, dilationWidth: window.dilation.width,
-            padTop: window.padding.top, padLeft: window.padding.left)
+        let geometry = geometry(window, over: input)
         let pointers = (node.inputs + node.outputs).map(memory)
         let (team, format, planeCount) = (team, format(node.outputs[0]), planes(input).count)
         return KernelStep { _, _ in
@@ -59,6 +50,20 @@ extension StepBuilder {
                 }
             }
         }
+    }
+
+    /// A window as the kernels know it.
+    func geometry(_ window: Window, over input: Shape) -> apus_window {
+        guard let output = window.output(of: Size(input[2], input[3])) else {
+            preconditionFailure("the window does not fit into \(input)")
+        }
+        return apus_window(
+            inputHeight: input[2], inputWidth: input[3],
+            outputHeight: output.height, outputWidth: output.width,
+            kernelHeight: window.kernel.height, kernelWidth: window.kernel.width,
+            strideHeight: window.stride.height, strideWidth: window.stride.width,
+            dilationHeight: window.dilation.height, dilationWidth: window.dilation.width,
+            padTop: window.padding.top, padLeft: window.padding.left)
     }
 
     func globalAveragePool(_ node: Node) -> any Step {

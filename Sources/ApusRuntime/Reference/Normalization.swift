@@ -40,6 +40,16 @@ extension ReferenceExecutor {
         return y
     }
 
+    /// The normalized image, or its maxima where those are asked for.
+    static func result(
+        _ n: Normalization, _ x: ReferenceTensor, gamma: ReferenceTensor, beta: ReferenceTensor,
+        mean: ReferenceTensor, variance: ReferenceTensor, residual: ReferenceTensor?, _ shape: Shape
+    ) -> ReferenceTensor {
+        let y = normalize(
+            n, x, gamma: gamma, beta: beta, mean: mean, variance: variance, residual: residual)
+        return n.maxPool.map { maxPool(y, $0, output: shape) } ?? y
+    }
+
     /// What is added to the normalized value: the first operand as it is, or normalized with the others.
     static func residual(
         _ n: Normalization, _ operands: ArraySlice<ReferenceTensor>
@@ -75,6 +85,12 @@ extension ReferenceExecutor {
     ) {
         let grid = Grid(x.shape)
         let count = Double(grid.perChannel)
+        var dy = dy
+        if let window = n.maxPool, let saved {
+            let y = normalize(
+                n, x, gamma: gamma, beta: saved, mean: mean, variance: variance, residual: nil)
+            dy = maxPoolGradient(y, dy: dy, window)
+        }
         var g = dy
         if let function = n.activation, let saved {
             // Before the activation; the output's sign, which is all a rectifier needs, where a residual was added.

@@ -88,14 +88,14 @@ public struct ReferenceExecutor: Sendable {
 
         case .batchNorm(let n):
             let (mean, variance) = Self.moments(x[0])
-            let y = Self.normalize(
+            let y = Self.result(
                 n, x[0], gamma: x[1], beta: x[2], mean: mean, variance: variance,
-                residual: Self.residual(n, x.dropFirst(3)))
+                residual: Self.residual(n, x.dropFirst(3)), shape)
             return [y, mean, variance] + Self.furtherResults(n, y)
         case .normalize(let n):
-            let y = Self.normalize(
+            let y = Self.result(
                 n, x[0], gamma: x[1], beta: x[2], mean: x[3], variance: x[4],
-                residual: Self.residual(n, x.dropFirst(5)))
+                residual: Self.residual(n, x.dropFirst(5)), shape)
             return [y] + Self.furtherResults(n, y)
         case .normalizedConvolution(let window, let groups, let n):
             let y = Self.convolution(x[0], x[1], nil, window, groups, output: shape)

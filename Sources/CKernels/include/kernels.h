@@ -109,6 +109,19 @@ void apus_max_pool(
 void apus_max_pool_gradient(
     apus_format f, const void *x, const void *dy, void *dx, const apus_window *w, long begin,
     long end);
+/// `apus_normalize` with a rectifier of which only the maxima under a window are written.
+void apus_normalize_max_pool(
+    apus_format f, const void *x, const float *mean, const float *scale, const float *shift, void *y,
+    apus_window w, long channelBlocks, long begin, long end);
+/// `apus_normalize_reduce` of that: d is dy at the first of the largest pixels, if that is positive.
+void apus_normalize_max_pool_reduce(
+    apus_format f, const void *x, const void *dy, const float *mean, const float *scale,
+    const float *shift, float *partial, apus_window w, long channelBlocks, long begin, long end);
+/// `apus_normalize_gradient` of that; dx may not be x or dy.
+void apus_normalize_max_pool_gradient(
+    apus_format f, const void *x, const void *dy, const float *mean, const float *scale,
+    const float *shift, const float *a, const float *b, const float *c, void *dx, apus_window w,
+    long channelBlocks, long begin, long end);
 void apus_average_pool(
     apus_format f, const void *x, void *y, const apus_window *w, bool includesPadding, long begin,
     long end);
