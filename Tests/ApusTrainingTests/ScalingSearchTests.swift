@@ -110,7 +110,7 @@ import Testing
             preprocessing: Preprocessing(channels: 1, mean: [0.4], deviation: [0.2]))
         proxy.steps = 30
         proxy.batch = 16
-        proxy.testImages = 45
+        proxy.testImages = 30
         var configuration = Session.Configuration.direct
         configuration.threads = 1
         // Another resolution than the images': they are resized.
@@ -118,9 +118,10 @@ import Testing
         let score = try proxy.score(network, configuration: configuration)
         #expect(score > 0.7)
         #expect(try proxy.score(network, configuration: configuration) == score)
-        // A later round trains longer.
+        // A later round trains longer and is tested on more images.
         let longer = try proxy.score(network, round: 1, configuration: configuration)
         proxy.steps *= ScalingSearch.reduction
+        proxy.testImages *= ScalingSearch.reduction
         #expect(try proxy.score(network, configuration: configuration) == longer)
         proxy.learningRate = 1e30
         #expect(try proxy.score(network, configuration: configuration) == 0)

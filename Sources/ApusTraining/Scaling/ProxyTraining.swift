@@ -16,7 +16,8 @@ public struct ProxyTraining: Sendable {
     public var steps = 200
     public var batch = 64
     public var learningRate: Float = 0.05
-    /// Test images that are looked at, evenly spaced.
+    /// Test images that are looked at, evenly spaced; in later rounds of a search as many times more as
+    /// steps, because what is left differs by less.
     public var testImages = 2000
     public var seed: UInt64 = 0
 
@@ -33,7 +34,8 @@ public struct ProxyTraining: Sendable {
     public func score(
         _ network: Network, round: Int = 0, configuration: Session.Configuration = .init()
     ) throws -> Double {
-        let steps = (0..<round).reduce(steps) { steps, _ in steps * ScalingSearch.reduction }
+        let longer = (0..<round).reduce(1) { times, _ in times * ScalingSearch.reduction }
+        let steps = steps * longer
         var preprocessing = preprocessing
         preprocessing.resize = .exact(
             ImageSize(height: network.input[1], width: network.input[2]))
@@ -64,7 +66,7 @@ public struct ProxyTraining: Sendable {
         }
         let evaluator = try Evaluator(
             network, parameters: store, batch: batch, configuration: configuration)
-        let some = SubsetSource(test, count: testImages)
+        let some = SubsetSource(test, count: testImages * longer)
         return try evaluator.evaluate(some, preprocessing, workers: options.workers).top1
     }
 }
