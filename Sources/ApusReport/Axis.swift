@@ -54,9 +54,17 @@ struct AxisScale {
         let shown = values.filter { $0.isFinite && (!isLogarithmic || $0 > 0) }
         guard let first = shown.min(), let last = shown.max(), last > first else { return self }
         let margin = (last - first) * 1e-9
-        return AxisScale(
-            isLogarithmic: isLogarithmic, low: first, high: last,
-            ticks: ticks.filter { $0 >= first - margin && $0 <= last + margin })
+        func within(_ ticks: [Double]) -> [Double] {
+            ticks.filter { $0 >= first - margin && $0 <= last + margin }
+        }
+        var kept = within(ticks)
+        // Few powers of ten lie between the ends of a short range.
+        if isLogarithmic, kept.count < 3 {
+            let powers = Int(floor(log10(first)))...Int(floor(log10(last)))
+            kept = within(
+                powers.flatMap { power in [1, 2, 5].map { $0 * pow(10, Double(power)) } })
+        }
+        return AxisScale(isLogarithmic: isLogarithmic, low: first, high: last, ticks: kept)
     }
 
     private init(isLogarithmic: Bool, low: Double, high: Double, ticks: [Double]) {

@@ -99,6 +99,22 @@ struct FigureTests {
         #expect(mixed.contains("class=\"label\">a series with a long name, 2<"))
     }
 
+    @Test("A logarithmic axis of less than three powers of ten has marks between them")
+    func shortLogarithmicAxis() {
+        func drawn(_ places: [Double]) -> String {
+            Figure.lines(
+                LineChart(
+                    "", x: Axis("x", isLogarithmic: true), y: Axis("y"),
+                    series: [.init("", places.map { .init($0, 0.5) })])
+            ).markup.rendered.replacing(/<(desc|table)>[\s\S]*?<\/(desc|table)>/, with: "")
+        }
+        let short = drawn([92.4, 185, 739])
+        for mark in [100, 200, 500] { #expect(short.contains(">\(mark)<")) }
+        #expect(!short.contains(">50<") && !short.contains(">1000<"))
+        let long = drawn([1, 1000, 1e6])
+        #expect(long.contains(">10<") && !long.contains(">20<") && !long.contains(">2<"))
+    }
+
     @Test("Nothing to show is no reason to fail")
     func empty() {
         let figures: [Figure] = [
