@@ -27,9 +27,10 @@ extension LabContext {
     /// gradients, so losses and temperatures are compared, not learning rates.
     package func pretraining(
         _ method: PretrainingRecipe.Method = .simclr, layers: Int = 8,
-        head: ProjectionHead = .mlp(layers: 2, width: 128, dimension: 32), batch: Int = 128
+        head: ProjectionHead = .mlp(layers: 2, width: 128, dimension: 32), batch: Int = 128,
+        on data: LabData? = nil
     ) throws -> PretrainingRecipe {
-        let data = try data()
+        let data = try data ?? self.data()
         let model = residual(try data.network("resnet\(layers)-cifar", scale: 0.5))
         var preprocessing = data.fitted(to: model.input).preprocessing
         preprocessing.crop = ImageSize(height: model.input[1], width: model.input[2])
@@ -64,13 +65,15 @@ extension LabContext {
     /// as many as fit into `share` of the budget by the speed measured on the first run, which is kept.
     ///
     /// - Parameters:
+    ///   - data: images of another kind than the lab's, as the recipes say
     ///   - inspection: the name of what `inspect` notes; another name is another job
     ///   - inspect: is shown the encoder in the end
     package func pretrain(
-        _ jobs: [PretrainingJob], share: Double = 1, inspection: String = "",
+        _ jobs: [PretrainingJob], on data: LabData? = nil, share: Double = 1,
+        inspection: String = "",
         inspect: (PretrainedMoment) throws -> [String: [Double]] = { _ in [:] }
     ) throws -> [PretrainedJob] {
-        let data = try data()
+        let data = try data ?? self.data()
         func pretrainer(
             _ job: PretrainingJob, _ choices: [String: String]
         ) throws -> LabPretrainer {

@@ -22,15 +22,22 @@ struct Placed: ImageSource {
 
     func image(at index: Int) throws -> Image {
         let image = try source.image(at: index)
-        let width = image.width + 2 * margin
-        let height = image.height + 2 * margin
-        var pixels = [UInt8](repeating: 0, count: width * height * image.channels)
-        let row = image.width * image.channels
-        for y in 0..<image.height {
-            let start = ((y + margin + down) * width + margin + right) * image.channels
-            pixels.replaceSubrange(
-                start..<start + row, with: image.pixels[y * row..<(y + 1) * row])
+        return image.onCanvas(
+            width: image.width + 2 * margin, height: image.height + 2 * margin, x: margin + right,
+            y: margin + down)
+    }
+}
+
+extension Image {
+    /// The picture on a black one, with its upper left corner at `x` and `y`.
+    func onCanvas(width: Int, height: Int, x: Int, y: Int) -> Image {
+        var canvas = [UInt8](repeating: 0, count: width * height * channels)
+        let row = self.width * channels
+        for line in 0..<self.height {
+            let start = ((y + line) * width + x) * channels
+            canvas.replaceSubrange(
+                start..<start + row, with: pixels[line * row..<(line + 1) * row])
         }
-        return Image(width: width, height: height, channels: image.channels, pixels: pixels)
+        return Image(width: width, height: height, channels: channels, pixels: canvas)
     }
 }

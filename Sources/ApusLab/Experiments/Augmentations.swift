@@ -31,7 +31,9 @@ struct Augmentations: Experiment {
 
     func run(_ lab: LabContext) throws -> Findings {
         var findings = Findings()
-        let usual = try lab.pretraining()
+        let isGray = try lab.data().input[0] == 1
+        let data = try isGray ? scattered(lab.data()) : lab.data()
+        let usual = try lab.pretraining(on: data)
         func job(_ label: String, _ view: Augmentation) -> PretrainingJob {
             var recipe = usual
             recipe.views = [view, view]
@@ -47,7 +49,7 @@ struct Augmentations: Experiment {
             view.operations = [.simCLRColor(strength: strength, probability: 1)]
             return job("color \(NumberText.short(Double(strength)))", view)
         }
-        let all = try lab.pretrain(grid + between + [.untrained(usual)])
+        let all = try lab.pretrain(grid + between + [.untrained(usual)], on: data)
         func cell(_ a: Int, _ b: Int) -> PretrainedJob {
             let place = cells.firstIndex { $0 == (min(a, b), max(a, b)) } ?? 0
             return all[place]
@@ -110,12 +112,21 @@ struct Augmentations: Experiment {
                     + "nothing to learn from.",
             ]
         findings.remarks = all.divergences
-        if usual.preprocessing.channels == 1 {
+        if isGray {
+            findings.setup.append(
+                "The claim is about photographs, which show things of any size anywhere. Gray sets of "
+                    + "small images show them centered and as large as the image, so each image was drawn at "
+                    + "0.6 to 1 of its size somewhere on a canvas 4 pixels larger.")
             findings.remarks.append(
                 "These images are gray: color is brightness and contrast here. Colors themselves, by "
-                    + "which the paper's networks recognize crops, take --data cifar10:DIR.")
+                    + "which the paper's networks recognize crops, take --data cifar10:DIR, whose "
+                    + "images are taken as they are.")
         }
         return findings
+    }
+
+    private func scattered(_ data: LabData) throws -> LabData {
+        try data.mapped("\(data.name), scattered") { Scattered($0, margin: 2) }
     }
 
     /// Blur is wider than for photographs, of which a tenth of the side is enough.
