@@ -168,7 +168,10 @@ extension GradientCase {
     /// Chains of a batch norm, a rectifier and max pooling, which the compiler merges or not.
     static let pooledNormalizations: [GradientCase] =
         [10, 16, 40].flatMap { channels in
-            pooledWindows.map { window in
+            (poolingWindows + [
+                Window(kernel: Size(3), padding: Edges(1)),
+                Window(kernel: Size(2, 3), dilation: Size(2), padding: Edges(1)),
+            ]).map { window in
                 GradientCase("batch norm, relu, max pool \(window) of \(channels) channels") {
                     net in
                     let y = try normalization(
@@ -182,12 +185,12 @@ extension GradientCase {
             GradientCase("batch norm, relu, max pool of large images") { net in
                 let y = try normalization(
                     &net, [7, 40, 56, 54], frozen: false, residual: false, relu: true)
-                return try net.append(.maxPool(pooledWindows[0]), y)
+                return try net.append(.maxPool(poolingWindows[0]), y)
             },
             GradientCase("batch norm, relu, max pool and its mean") { net in
                 let y = try normalization(
                     &net, [3, 24, 9, 7], frozen: false, residual: false, relu: true)
-                let pooled = try net.append(.maxPool(pooledWindows[0]), y)
+                let pooled = try net.append(.maxPool(poolingWindows[0]), y)
                 let mean = try net.append(.globalAveragePool, pooled)
                 return try net.append(.scaleChannels, pooled, mean)
             },
@@ -198,22 +201,11 @@ extension GradientCase {
                 let beta = try net.parameter("beta", [24])
                 var y = try net.append(.batchNorm(n), x, gamma, beta)
                 y = try net.append(.activation(.relu), y)
-                let pooled = try net.append(.maxPool(pooledWindows[0]), y)
+                let pooled = try net.append(.maxPool(poolingWindows[0]), y)
                 let means = try net.append(.globalAveragePool, x)
                 return try net.append(.scaleChannels, pooled, means)
             },
         ]
-
-    private static let pooledWindows = [
-        Window(kernel: Size(3), stride: Size(2), padding: Edges(1)),
-        Window(
-            kernel: Size(3), stride: Size(2),
-            padding: Edges(top: 0, left: 1, bottom: 2, right: 0)),
-        Window(kernel: Size(2), stride: Size(2)),
-        Window(kernel: Size(2), stride: Size(3), padding: Edges(1)),
-        Window(kernel: Size(3), padding: Edges(1)),
-        Window(kernel: Size(2, 3), dilation: Size(2), padding: Edges(1)),
-    ]
 }
 
 // MARK: - Pointwise
@@ -268,17 +260,18 @@ extension GradientCase {
 // MARK: - Pooling
 
 extension GradientCase {
+    private static let poolingWindows = [
+        Window(kernel: Size(3), stride: Size(2), padding: Edges(1)),
+        Window(
+            kernel: Size(3), stride: Size(2),
+            padding: Edges(top: 0, left: 1, bottom: 2, right: 0)),
+        Window(kernel: Size(2), stride: Size(2)),
+        Window(kernel: Size(2), stride: Size(3), padding: Edges(1)),
+    ]
+
     static let enginePoolings: [GradientCase] = [10, 16, 40].flatMap { channels in
         let shape: Shape = [2, channels, 9, 7]
-        let windows = [
-            Window(kernel: Size(3), stride: Size(2), padding: Edges(1)),
-            Window(
-                kernel: Size(3), stride: Size(2),
-                padding: Edges(top: 0, left: 1, bottom: 2, right: 0)),
-            Window(kernel: Size(2), stride: Size(2)),
-            Window(kernel: Size(2), stride: Size(3), padding: Edges(1)),
-            Window(kernel: Size(5), padding: Edges(2)),
-        ]
+        let windows = poolingWindows + [Window(kernel: Size(5), padding: Edges(2))]
         return windows.flatMap { window in
             [
                 GradientCase("max pool \(window) of \(channels) channels") { net in

@@ -102,38 +102,15 @@ extension GradientCase {
                     + (activation.map { " + \($0)" } ?? "")
                 let n = Normalization(
                     epsilon: 1e-3, addsResidual: residual, activation: activation)
-                return GradientCase(name) { net in
-                    let shape: Shape = [3, 2, 3, 5]
-                    let x = try net.parameter("x", shape, .uniform(-1...3))
-                    let gamma = try net.parameter("gamma", [2], .given([0.7, -1.3]))
-                    let beta = try net.parameter("beta", [2], .given([0.4, -0.2]))
-                    var inputs = [x, gamma, beta]
-                    if frozen {
-                        inputs.append(try net.buffer("mean", [2], .given([0.8, 1.1])))
-                        inputs.append(try net.buffer("variance", [2], .given([1.5, 0.6])))
-                    }
-                    if residual { inputs.append(try net.parameter("residual", shape)) }
-                    let op: Op = frozen ? .normalize(n) : .batchNorm(n)
-                    return try net.builder.append(op, inputs, path: name)[0]
-                }
+                return normalization(name, n, frozen: frozen, [3, 2, 3, 5], .uniform(-1...3))
             }
         }
         + [false, true].map { frozen in
-            let name = (frozen ? "normalize" : "batch norm") + " + relu + max pool"
             var n = Normalization(epsilon: 1e-3, activation: .relu)
             n.maxPool = Window(kernel: Size(3), stride: Size(2), padding: Edges(1))
-            let op: Op = frozen ? .normalize(n) : .batchNorm(n)
-            return GradientCase(name) { net in
-                let x = try net.parameter("x", [3, 2, 4, 7], .spaced(-1...3))
-                let gamma = try net.parameter("gamma", [2], .given([0.7, -1.3]))
-                let beta = try net.parameter("beta", [2], .given([0.4, -0.2]))
-                var inputs = [x, gamma, beta]
-                if frozen {
-                    inputs.append(try net.buffer("mean", [2], .given([0.8, 1.1])))
-                    inputs.append(try net.buffer("variance", [2], .given([1.5, 0.6])))
-                }
-                return try net.builder.append(op, inputs, path: name)[0]
-            }
+            return normalization(
+                (frozen ? "normalize" : "batch norm") + " + relu + max pool", n, frozen: frozen,
+                [3, 2, 4, 7], .spaced(-1...3))
         } + [
             GradientCase("batch norm, batch 1") { net in
                 let x = try net.parameter("x", [1, 3, 2, 3])
@@ -155,6 +132,29 @@ extension GradientCase {
                 return try net.append(.batchNorm(n), x, gamma, beta, x)
             },
         ]
+}
+
+extension GradientCase {
+    /// A normalization of two channels, with the batch's statistics or with given ones.
+    private static func normalization(
+        _ name: String, _ n: Normalization, frozen: Bool, _ shape: Shape,
+        _ pixels: TestNetwork.Numbers
+    ) -> GradientCase {
+        GradientCase(name) { net in
+            var inputs = [
+                try net.parameter("x", shape, pixels),
+                try net.parameter("gamma", [2], .given([0.7, -1.3])),
+                try net.parameter("beta", [2], .given([0.4, -0.2])),
+            ]
+            if frozen {
+                inputs.append(try net.buffer("mean", [2], .given([0.8, 1.1])))
+                inputs.append(try net.buffer("variance", [2], .given([1.5, 0.6])))
+            }
+            if n.addsResidual { inputs.append(try net.parameter("residual", shape)) }
+            let op: Op = frozen ? .normalize(n) : .batchNorm(n)
+            return try net.builder.append(op, inputs, path: name)[0]
+        }
+    }
 }
 
 // MARK: - Pointwise

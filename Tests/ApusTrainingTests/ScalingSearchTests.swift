@@ -4,6 +4,7 @@ import ApusModels
 import ApusRuntime
 import ApusTensor
 import ApusTraining
+import Synchronization
 import Testing
 
 @Suite struct ScalingSearchTests {
@@ -104,9 +105,9 @@ import Testing
     }
 
     @Test func theProxyLearnsAndRepeats() throws {
-        let train = Squares(count: 200)
+        let test = Noted(source: Squares(count: 90, name: "test"))
         var proxy = ProxyTraining(
-            train: train, test: Squares(count: 90, name: "test"),
+            train: Squares(count: 200), test: test,
             preprocessing: Preprocessing(channels: 1, mean: [0.4], deviation: [0.2]))
         proxy.steps = 30
         proxy.batch = 16
@@ -117,13 +118,33 @@ import Testing
         let network = try Models.named("resnet8-cifar", input: [1, 16, 16], classes: 3)
         let score = try proxy.score(network, configuration: configuration)
         #expect(score > 0.7)
+        #expect(test.read.withLock { $0.count } == 30)
         #expect(try proxy.score(network, configuration: configuration) == score)
         // A later round trains longer and is tested on more images.
         let longer = try proxy.score(network, round: 1, configuration: configuration)
+        #expect(test.read.withLock { $0.count } == 90)
         proxy.steps *= ScalingSearch.reduction
         proxy.testImages *= ScalingSearch.reduction
         #expect(try proxy.score(network, configuration: configuration) == longer)
         proxy.learningRate = 1e30
         #expect(try proxy.score(network, configuration: configuration) == 0)
+    }
+}
+
+/// Knows which of its images were read.
+private final class Noted: ImageSource {
+    let source: Squares
+    let read = Mutex<Set<Int>>([])
+
+    init(source: Squares) { self.source = source }
+
+    var count: Int { source.count }
+    var classNames: [String] { source.classNames }
+    var imageShape: ImageShape? { source.imageShape }
+    func name(of index: Int) -> String { source.name(of: index) }
+    func label(at index: Int) -> Int { source.label(at: index) }
+    func image(at index: Int) -> Image {
+        _ = read.withLock { $0.insert(index) }
+        return source.image(at: index)
     }
 }
