@@ -1,3 +1,4 @@
+import Apus
 import ArgumentParser
 import Foundation
 
@@ -46,12 +47,27 @@ enum Main {
             print(ApusCommand.fullMessage(for: error))
             exit(0)
         case .validationFailure:
-            Terminal.note("apus: " + oneLine(ApusCommand.message(for: error)) + usageHint(error))
+            let problem = oneLine(unknownCommand ?? ApusCommand.message(for: error))
+            Terminal.note("apus: " + problem + usageHint(error))
             exit(2)
         default:
             Terminal.note("apus: " + oneLine(error.brief))
             exit(1)
         }
+    }
+
+    /// A first word that names no command: the parser only calls it unexpected.
+    private static var unknownCommand: String? {
+        let names =
+            ["help"]
+            + ApusCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"),
+            !names.contains(word)
+        else { return nil }
+        let similar = names.map { ($0, Models.editDistance(String(word.prefix(100)), $0)) }
+            .min { $0.1 < $1.1 }
+        let suggestion = similar.map { $0.1 <= 2 ? " (did you mean '\($0.0)'?)" : "" } ?? ""
+        return "unknown command '\(word)'\(suggestion)"
     }
 
     /// Where to read on, for the subcommand the usage is of.

@@ -68,6 +68,14 @@ struct UsageTests {
         expectFailure(try Command.start(arguments).wait(), code: 2, "--help")
     }
 
+    @Test("A command that is not known suggests one that is nearly spelled so")
+    func unknownCommand() throws {
+        expectFailure(
+            try Command.run("tran", "--out", "x"), code: 2, "unknown command 'tran'", "'train'")
+        let far = try Command.run("resnet18")
+        expectFailure(far, code: 2, "unknown command 'resnet18'; see `apus --help`")
+    }
+
     @Test("A model that is not known suggests the nearest")
     func unknownModel() throws {
         expectFailure(try Command.run("models", "resnet81"), "did you mean 'resnet")
