@@ -71,6 +71,10 @@ public enum AtomicFile {
             guard code == EEXIST || code == EINTR else { break }
         }
         switch code {
+        case ENOENT where access(target.directory, F_OK) == 0:
+            throw FileError(
+                target.path, "cannot be written: its directory takes no new files",
+                remedy: "choose another path")
         case ENOENT, ENOTDIR:
             throw FileError(
                 target.path, "cannot be written: its directory does not exist",

@@ -95,6 +95,9 @@ import Testing
             message { try AtomicFile.write(to: missing) { _ in } }
                 .contains("its directory does not exist"))
         #expect(
+            message { try AtomicFile.write(to: "/proc/f") { _ in } }
+                .contains("its directory takes no new files"))
+        #expect(
             message { try AtomicFile.write(to: folder.path) { _ in } }.contains("is a directory"))
         #expect(
             message { try AtomicFile.write(to: "/dev/null") { _ in } }
