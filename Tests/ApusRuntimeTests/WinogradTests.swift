@@ -109,6 +109,16 @@ struct Kernel: Sendable, CustomTestStringConvertible {
             Kernel(
                 type, batch: 3, [20, 3, 5], [17, 7, 9], pad: (1, 0), stride: 2, transposes: true,
                 adds: true),
+            Kernel(type, batch: 2, [16, 7, 6], [16, 7, 6], pad: (1, 1), cuts: false),
+            // Tiles of two and of three pixels at the edge.
+            Kernel(type, batch: 5, [16, 14, 14], [32, 14, 14], pad: (1, 1)),
+            Kernel(type, batch: 4, [20, 7, 6], [16, 7, 6], pad: (1, 1), transposes: true),
+            Kernel(type, batch: 3, [16, 2, 11], [17, 2, 11], pad: (1, 1), bias: true),
+            Kernel(type, batch: 5, [16, 28, 13], [32, 14, 7], pad: (1, 1), stride: 2),
+            Kernel(
+                type, batch: 4, [32, 6, 7], [20, 12, 14], pad: (0, 0), stride: 2, transposes: true),
+            Kernel(
+                type, batch: 4, [32, 7, 6], [20, 14, 12], pad: (1, 1), stride: 2, transposes: true),
         ]
     }
 
@@ -116,14 +126,14 @@ struct Kernel: Sendable, CustomTestStringConvertible {
     init(
         _ type: apus_type, batch: Int, _ input: [Int], _ output: [Int], pad: (Int, Int),
         bias hasBias: Bool = false, stride: Int = 1, transposes: Bool = false, adds: Bool = false,
-        rectifies: Bool = false
+        rectifies: Bool = false, cuts: Bool = true
     ) {
         geometry = apus_winograd(
             type: type, batch: batch, inputChannels: input[0], inputHeight: input[1],
             inputWidth: input[2], outputChannels: output[0], outputHeight: output[1],
             outputWidth: output[2], padTop: pad.0, padLeft: pad.1, stride: stride,
             transposes: transposes,
-            adds: adds, rectifies: rectifies)
+            adds: adds, rectifies: rectifies, cuts: cuts)
         self.hasBias = hasBias
         let key = RandomKey(seed: 5)
         func numbers(_ count: Int, _ offset: Int) -> [Float] {
@@ -150,7 +160,7 @@ struct Kernel: Sendable, CustomTestStringConvertible {
         return "\(g.type == apus_float32 ? "fp32" : "bf16") b\(g.batch) \(g.inputChannels)->"
             + "\(g.outputChannels) \(g.inputHeight)x\(g.inputWidth)\(g.stride == 2 ? " /2" : "")"
             + "\(hasBias ? " bias" : "")\(g.transposes ? " transposed" : "")"
-            + "\(g.adds ? " adds" : "")\(g.rectifies ? " rectifies" : "")"
+            + "\(g.adds ? " adds" : "")\(g.rectifies ? " rectifies" : "")\(g.cuts ? "" : " whole")"
     }
 
     // ---- By the kernels ----
@@ -184,10 +194,10 @@ struct Kernel: Sendable, CustomTestStringConvertible {
         apus_winograd_weights(&g, weights, u.base, 0, pairs)
         if byTiles {
             // A stride that leaves a rest.
-            let tiles = apus_winograd_tiles(&g)
-            let stride = min(7, tiles)
+            let units = apus_winograd_units(&g)
+            let stride = min(7, units)
             let scratch = Arena(count: apus_winograd_scratch(&g, stride))
-            for (begin, end) in [(0, tiles / 3), (tiles / 3, tiles)] {
+            for (begin, end) in [(0, units / 3), (units / 3, units)] {
                 apus_winograd_by_tiles(
                     &g, x.base, u.base, hasBias ? bias.base : nil, y.base, scratch.base, stride,
                     begin, end)
@@ -212,15 +222,15 @@ struct Kernel: Sendable, CustomTestStringConvertible {
         let gradient = Arena(count: weights.count)
         let pairs = apus_winograd_pairs(&g)
         if byTiles {
-            let tiles = apus_winograd_tiles(&g)
+            let units = apus_winograd_units(&g)
             let part = apus_winograd_weight_count(&g)
-            let parts = min(2, tiles)
+            let parts = min(2, units)
             let s = Arena(count: 2 * part)
             let scratch = Arena(count: apus_winograd_scratch(&g, 5))
             for i in 0..<parts {
                 apus_winograd_weight_gradient_by_tiles(
-                    &g, x.base, dy.base, s.base + i * part, scratch.base, 5, tiles * i / parts,
-                    tiles * (i + 1) / parts)
+                    &g, x.base, dy.base, s.base + i * part, scratch.base, 5, units * i / parts,
+                    units * (i + 1) / parts)
             }
             apus_winograd_weight_gradient_finish(&g, s.base, parts, gradient.base, 0, pairs)
         } else {

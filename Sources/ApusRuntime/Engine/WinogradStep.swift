@@ -19,7 +19,7 @@ final class WinogradStep: Step {
     private let operands: ConvolutionStep.Operands
     private let team: Team
     private let fold: (() -> Void)?
-    /// Tiles that a thread does at a time.
+    /// Units of tiles that a thread does at a time.
     private let stride: Int
     /// Inference keeps the transformed weights and renews them when the parameters change.
     private var cachedWeights: Arena?
@@ -62,14 +62,16 @@ final class WinogradStep: Step {
             padTop: turns ? most - padding.top : padding.top,
             padLeft: turns ? most - padding.left : padding.left,
             stride: problem.window.stride.height, transposes: turns, adds: problem.adds,
-            rectifies: problem.rectifies)
+            rectifies: problem.rectifies,
+            cuts: split == .channels || source[0] >= 4 * team.threads
+                || source[0] % team.threads == 0)
         implementation = split == .tiles ? "apus_wino:tiles" : "apus_wino:channels"
         pass = problem.pass
         self.split = split
         self.operands = operands
         self.team = team
         self.fold = fold
-        let share = (apus_winograd_tiles(&geometry) + team.threads - 1) / team.threads
+        let share = (apus_winograd_units(&geometry) + team.threads - 1) / team.threads
         stride = min(apus_winograd_stride(&geometry), share)
         if problem.inference, problem.pass == .forward {
             cachedWeights = Arena(count: apus_winograd_weight_count(&geometry))
@@ -127,7 +129,7 @@ final class WinogradStep: Step {
         }
         switch split {
         case .tiles:
-            forEachThread(apus_winograd_tiles(&geometry), scratch) { _, own, begin, end in
+            forEachThread(apus_winograd_units(&geometry), scratch) { _, own, begin, end in
                 apus_winograd_by_tiles(&geometry, x, weights, bias, y, own, stride, begin, end)
             }
         case .channels:
@@ -145,15 +147,15 @@ final class WinogradStep: Step {
         switch split {
         case .tiles:
             let part = apus_winograd_weight_count(&geometry)
-            let tiles = apus_winograd_tiles(&geometry)
-            forEachThread(tiles, scratch) { member, own, begin, end in
+            let units = apus_winograd_units(&geometry)
+            forEachThread(units, scratch) { member, own, begin, end in
                 apus_winograd_weight_gradient_by_tiles(
                     &geometry, x, dy, scratch + member * part, own, stride, begin, end)
             }
-            // With fewer tiles than threads only the first of them have sums.
+            // With fewer units than threads only the first of them have sums.
             team.split(apus_winograd_pairs(&geometry)) { begin, end in
                 apus_winograd_weight_gradient_finish(
-                    &geometry, scratch, min(team.threads, tiles), weights, begin, end)
+                    &geometry, scratch, min(team.threads, units), weights, begin, end)
             }
         case .channels:
             transformInput(x, scratch)

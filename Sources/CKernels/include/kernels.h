@@ -201,10 +201,10 @@ typedef struct {
     bool transposes;
     /// The result is added to what the output holds; max(0, .) is applied last.
     bool adds, rectifies;
+    /// Tiles at the edge of small images are cut: fewer products, but by tiles only whole images can be shared out.
+    bool cuts;
 } apus_winograd;
 
-/// Tiles of 4x4 pixels of output, of all images; 8x8 of an input gradient with a stride of two.
-long apus_winograd_tiles(const apus_winograd *w);
 /// Pairs of blocks of output channels.
 long apus_winograd_pairs(const apus_winograd *w);
 /// Floats of transformed weights, and of the transformed gradient of weights.
@@ -212,14 +212,17 @@ long apus_winograd_weight_count(const apus_winograd *w);
 /// Transforms weights (OIHW) for pairs begin..<end.
 void apus_winograd_weights(const apus_winograd *w, const float *weights, float *u, long begin, long end);
 
-// By tiles: a thread does some tiles, `stride` of them at a time, with all channels. The scratch memory
+// By tiles: a thread does some tiles, `stride` units of them at a time, with all channels. The scratch memory
 // (in floats, aligned to 64 bytes as all buffers but images and weights) is that of one thread.
+/// Units that can be shared out: tiles of 4x4 pixels of output (8x8 of an input gradient with a stride of two),
+/// or images where tiles are cut.
+long apus_winograd_units(const apus_winograd *w);
 long apus_winograd_scratch(const apus_winograd *w, long stride);
-/// A number of tiles that suits the caches.
+/// A number of units that suits the caches.
 long apus_winograd_stride(const apus_winograd *w);
-/// y = x * weights + bias (may be null) for tiles begin..<end.
+/// y = x * weights + bias (may be null) for units begin..<end.
 void apus_winograd_by_tiles(const apus_winograd *w, const void *x, const float *u, const float *bias, void *y, float *scratch, long stride, long begin, long end);
-/// s = the transformed weight gradient of tiles begin..<end.
+/// s = the transformed weight gradient of units begin..<end.
 void apus_winograd_weight_gradient_by_tiles(const apus_winograd *w, const void *x, const void *dy, float *s, float *scratch, long stride, long begin, long end);
 /// The weight gradient of pairs begin..<end, from the sum of `parts` consecutive s.
 void apus_winograd_weight_gradient_finish(const apus_winograd *w, const float *s, long parts, float *weights, long begin, long end);

@@ -1,4 +1,5 @@
 // The transforms of images: input, output and the output's gradient.
+#include "cuts.h"
 #include "rows.h"
 #include "../elements.h"
 
@@ -7,21 +8,6 @@
 typedef float V_unaligned __attribute__((vector_size(64), aligned(4)));
 typedef int32_t Mask __attribute__((vector_size(64)));
 #define POSITIVE(v) ((V)((Mask)(v) & ((v) > 0)))
-
-/// Most tiles of a row that are transformed together, sharing the columns in which they overlap.
-#define RUN 8
-
-typedef struct { long image, row, column, tiles; } Run;
-
-/// The tiles from `tile` on that lie in the same row, at most `limit`.
-WIDE_INLINE Run run_of(const apus_winograd *w, long tile, long limit, const long side) {
-    const long across = (w->outputWidth + side - 1) / side, down = (w->outputHeight + side - 1) / side;
-    Run r = { tile / (across * down), tile / across % down, tile % across, 0 };
-    r.tiles = across - r.column;
-    if (r.tiles > RUN) r.tiles = RUN;
-    if (r.tiles > limit) r.tiles = limit;
-    return r;
-}
 
 #define T float
 #define TYPED(f) f##_float
@@ -80,6 +66,6 @@ void apus_winograd_transform_gradient(
 }
 
 long apus_winograd_tiles(const apus_winograd *w) {
-    const long side = SIDE(w);
-    return w->batch * ((w->outputHeight + side - 1) / side) * ((w->outputWidth + side - 1) / side);
+    const Cut c = cut_of(w);
+    return w->batch * c.down * c.across;
 }

@@ -9,7 +9,11 @@
 // which F(4, 2) does in 5 products, and the third meets the 4 pixels between: 81 products for 16 pixels
 // of output instead of 144. A tile has 81 positions, of which those between share weights: 36 of these.
 //
-// rows.h multiplies by the matrices; images.c (for the tiles in kinds.inc) and weights.c transform,
+// At the bottom and the right of an image a tile may hold two or three pixels of output. Where images are
+// small, such tiles have fewer positions: F(2, 3) and F(3, 3) take 4 and 5 of the 6 points. 14x14 pixels
+// take 484 products instead of 576.
+//
+// cuts.h says which they are; rows.h multiplies by the matrices; images.c (for the tiles in kinds.inc) and weights.c transform,
 // products.c multiplies. What the threads share out is either tiles (tiles.c) or output channels
 // (channels.c).
 #ifndef APUS_WINOGRAD_H
@@ -47,6 +51,9 @@ typedef struct { float *base; long block, position; } Products;
 /// fall into the same set of the cache.
 #define POSITION(blocks, stride) ((((blocks) * (stride)) | 1) * 16)
 #define PRODUCTS(base, blocks, stride) ((Products){ base, (stride) * 16, POSITION(blocks, stride) })
+
+/// Of all images.
+long apus_winograd_tiles(const apus_winograd *w);
 
 /// V = B^T d B, A dy A^T, and y = A^T m A (+ bias) (+ y) (then max(0, .)) of tiles
 /// first..<first + count for the channel blocks begin..<end.
