@@ -83,6 +83,14 @@ import Testing
             }
             Convolution("c", 10, kernel: 1, stride: 2, bias: true)
         },
+        Case("a stem", input: [3, 29, 38], own: ("apus-stem", 1)) {
+            Convolution("a", 40, kernel: 7, stride: 2)
+            BatchNorm("b")
+            Activation(.relu)
+        },
+        Case("a stem with a bias", input: [1, 18, 23], own: ("apus-stem", 1)) {
+            Convolution("a", 16, kernel: 7, stride: 2, bias: true)
+        },
         Case("every ending of a direct sum", input: [20, 9, 13], own: ("apus-direct", 4)) {
             Residual("") {
                 Convolution("a", 40, kernel: 1)
@@ -183,7 +191,7 @@ import Testing
                 .choices
             for algorithm in [
                 "direct", "apus-winograd-tiles", "apus-winograd-channels", "apus-direct",
-                "apus-depthwise", "apus-vector", "apus-amx",
+                "apus-depthwise", "apus-vector", "apus-amx", "apus-stem",
             ] {
                 // Where it is not offered, the direct algorithm steps in.
                 configuration.choices = problems.mapValues { _ in algorithm }

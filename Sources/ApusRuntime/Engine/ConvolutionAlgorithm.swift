@@ -7,6 +7,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     case depthwise = "apus-depthwise"
     case winogradTiles = "apus-winograd-tiles"
     case winogradChannels = "apus-winograd-channels"
+    case stem = "apus-stem"
     case oneByOne = "apus-1x1"
     case strassen = "apus-strassen"
     case ownDirect = "apus-direct"
@@ -18,8 +19,8 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         switch self {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
-        case .depthwise, .winogradTiles, .winogradChannels, .oneByOne, .strassen, .ownDirect, .amx,
-            .vector:
+        case .depthwise, .winogradTiles, .winogradChannels, .stem, .oneByOne, .strassen, .ownDirect,
+            .amx, .vector:
             nil
         }
     }
@@ -47,6 +48,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
                 + (OneByOneStep.supports(problem) ? [.oneByOne] : [])
                 + (StrassenStep.supports(problem) ? [.strassen] : [])
         }
+        if StemStep.supports(problem) { return [.direct, .stem] }
         let window = problem.window
         let direct: [ConvolutionAlgorithm] =
             DirectStep.supports(problem) ? [.direct, .ownDirect] : [.direct]

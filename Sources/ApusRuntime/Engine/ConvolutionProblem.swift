@@ -30,7 +30,7 @@ struct ConvolutionProblem: Hashable {
     /// Winograd's transforms round worse than a direct sum, so they have no say where a problem takes
     /// a fraction of a millisecond anyway. Other sums are as exact whoever makes them.
     var isWorthTiming: Bool {
-        let isInexact = window.kernel == Size(3) && groups == 1
+        let isInexact = [Size(3), Size(7)].contains(window.kernel) && groups == 1
         return multiplyAdds >= 1 << (inference && !isInexact ? 20 : 25)
     }
 

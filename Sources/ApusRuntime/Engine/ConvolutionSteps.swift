@@ -46,6 +46,8 @@ extension StepBuilder {
         case .winogradTiles, .winogradChannels:
             let split = algorithm == .winogradTiles ? WinogradStep.Split.tiles : .channels
             return WinogradStep(problem, split, operands, team, fold: fold)
+        case .stem:
+            return StemStep(problem, operands, team, fold: fold)
         case .oneByOne:
             return OneByOneStep(problem, operands, team)
         case .strassen:

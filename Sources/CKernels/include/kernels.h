@@ -236,6 +236,34 @@ long apus_winograd_pair_scratch(const apus_winograd *w);
 void apus_winograd_by_pairs(const apus_winograd *w, const float *v, const float *weights, const float *u, const float *bias, void *y, float *scratch, long begin, long end);
 void apus_winograd_weight_gradient_by_pairs(const apus_winograd *w, const float *v, const void *dy, float *weights, float *scratch, long begin, long end);
 
+// ---- Winograd convolution of a stem: 7x7, stride 2, plain images of up to three channels to blocks of 16, for machines
+// with AVX-512 ----
+
+typedef struct {
+    /// Of the images; all else is in 32-bit floats.
+    apus_type type;
+    long batch;
+    long channels, inputHeight, inputWidth;
+    long outputChannels, outputHeight, outputWidth;
+    long padTop, padLeft;
+    /// max(0, .) is applied last.
+    bool rectifies;
+} apus_stem;
+
+/// Floats of transformed weights, and of the transformed gradient of weights.
+long apus_stem_weight_count(const apus_stem *s);
+/// Transforms weights (OIHW).
+void apus_stem_weights(const apus_stem *s, const float *weights, float *u);
+/// What can be shared out, and the scratch memory of a thread (in floats; buffers but weights are aligned to 64 bytes).
+long apus_stem_units(const apus_stem *s);
+long apus_stem_scratch(const apus_stem *s);
+/// y = x * weights + bias (may be null) of units begin..<end.
+void apus_stem_forward(const apus_stem *s, const void *x, const float *u, const float *bias, void *y, float *scratch, long begin, long end);
+/// sums = the transformed weight gradient of units begin..<end.
+void apus_stem_weight_gradient(const apus_stem *s, const void *x, const void *dy, float *sums, float *scratch, long begin, long end);
+/// The weight gradient, from the sum of `parts` consecutive sums.
+void apus_stem_weight_gradient_finish(const apus_stem *s, const float *sums, long parts, float *weights);
+
 // ---- 1x1 convolution: stride 1, images in blocks of 16, for machines with AVX-512 ----
 
 /// One convolution, or with `transposes` the input gradient of one, as a convolution.

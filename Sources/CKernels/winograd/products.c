@@ -68,7 +68,7 @@ void apus_winograd_multiply(
 WIDE_INLINE void correlate(
     const float *v, const float *d, long dBlock, float *s, long count, bool adds,
     const int channels, const int blocks) {
-    V sum[16];
+    V sum[24];
     UNROLL for (int i = 0; i < channels * blocks; i++)
         sum[i] = adds ? *(const V *)(s + 16 * i) : (V){0};
     for (long tile = 0; tile < count; tile++, v += 16, d += 16)
@@ -81,7 +81,9 @@ WIDE_INLINE void correlate(
 WIDE void apus_winograd_correlate(
     long channels, long width, const float *v, const float *d, long dBlock, float *s, long count,
     bool adds) {
-    if (width == 32) {
+    if (width == 32 && channels == 12) {
+        correlate(v, d, dBlock, s, count, adds, 12, 2);
+    } else if (width == 32) {
         correlate(v, d, dBlock, s, count, adds, 8, 2);
         if (channels > 8) correlate(v + 8, d, dBlock, s + 8 * 32, count, adds, 8, 2);
     } else {
