@@ -7,7 +7,8 @@ import ApusTensor
 /// lowest offset where it fits. Finding the optimum is NP-hard; this order comes close to the lower
 /// bound, which `lowerBound` states.
 public struct MemoryPlan: Sendable {
-    /// A value or several that are overwritten in place, from the first write to the last read.
+    /// A value or several that are overwritten in place, from the first write to the last read; or none, and a
+    /// node's scratch memory.
     public struct Block: Hashable, Sendable {
         public var values: [ValueID]
         /// Floats.
@@ -25,6 +26,8 @@ public struct MemoryPlan: Sendable {
     public let blocks: [Block]
     /// Offsets by value.
     public let offsets: [ValueID: Int]
+    /// Offsets of the scratch memory by node.
+    public let scratchOffsets: [Int: Int]
     /// Floats of the arena.
     public let arenaCount: Int
     /// The most floats alive at any one node: no plan needs less.
@@ -33,9 +36,17 @@ public struct MemoryPlan: Sendable {
     /// - Parameters:
     ///   - external: values that live elsewhere: parameters, buffers and gradients
     ///   - inPlace: whether operations that can may overwrite an operand nobody reads afterwards
-    public init(_ graph: Graph, external: Set<ValueID> = [], inPlace: Bool = true) {
+    ///   - scratch: floats that nodes, by their index, need while they run
+    public init(
+        _ graph: Graph, external: Set<ValueID> = [], inPlace: Bool = true,
+        scratch: [Int: Int] = [:]
+    ) {
         var blocks = MemoryPlan.lifetimes(graph, external: external)
         if inPlace { blocks = MemoryPlan.merged(blocks, graph) }
+        for (node, count) in scratch.sorted(by: { $0.key < $1.key }) {
+            let rounded = count.roundedUp(to: MemoryPlan.granule)
+            blocks.append(Block(values: [], count: rounded, first: node, last: node))
+        }
         let order = blocks.indices.sorted {
             (blocks[$1].count, blocks[$0].first) < (blocks[$0].count, blocks[$1].first)
         }
@@ -54,6 +65,8 @@ public struct MemoryPlan: Sendable {
         var offsets: [ValueID: Int] = [:]
         for block in blocks { for value in block.values { offsets[value] = block.offset } }
         self.offsets = offsets
+        scratchOffsets = Dictionary(
+            uniqueKeysWithValues: blocks.filter(\.values.isEmpty).map { ($0.first, $0.offset) })
         arenaCount = blocks.map { $0.offset + $0.count }.max() ?? 0
         var change = [Int](repeating: 0, count: graph.nodes.count + 3)
         for block in blocks {
@@ -69,10 +82,12 @@ public struct MemoryPlan: Sendable {
         lowerBound = most
     }
 
-    /// One block a value, rounded up so that every offset is aligned.
+    /// Floats to which blocks are rounded up so that every offset is aligned.
+    private static var granule: Int { Arena.alignment / MemoryLayout<Float>.stride }
+
+    /// One block a value.
     private static func lifetimes(_ graph: Graph, external: Set<ValueID>) -> [Block] {
         let roots = graph.roots
-        let granule = Arena.alignment / MemoryLayout<Float>.stride
         var indices: [ValueID: Int] = [:]
         var blocks: [Block] = []
         for (index, node) in graph.nodes.enumerated() {

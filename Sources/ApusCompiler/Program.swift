@@ -6,7 +6,7 @@ import ApusTensor
 /// A program holds no memory. Executing it cannot fail on a shape and allocates nothing.
 public struct Program: Sendable {
     public let graph: Graph
-    public let plan: MemoryPlan
+    public private(set) var plan: MemoryPlan
     public let options: Options
     /// Nodes before this index are the forward pass, the rest are gradients.
     public let forwardCount: Int
@@ -120,6 +120,12 @@ public struct Program: Sendable {
         }
         self.bindings = bindings
         plan = MemoryPlan(graph, external: Set(bindings.keys), inPlace: options.worksInPlace)
+    }
+
+    /// Plans again, with scratch memory for some nodes: floats by index.
+    package mutating func reserve(scratch: [Int: Int]) {
+        plan = MemoryPlan(
+            graph, external: Set(bindings.keys), inPlace: options.worksInPlace, scratch: scratch)
     }
 
     /// Bytes of the arena: activations and their gradients at the program's peak.

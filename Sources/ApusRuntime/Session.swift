@@ -48,7 +48,7 @@ public final class Session {
     public let choices: [String: String]
     /// What runs on the library or our convolutions: layer path, operation and name of the kernel.
     public let implementations: [(path: String, operation: String, kernel: String)]
-    /// Bytes of the arena, of the kernels' scratch memory, of the weights that steps keep in layouts of
+    /// Bytes of the arena with the kernels' scratch memory, of the weights that steps keep in layouts of
     /// their own and of the library's primitives, without the parameters.
     public let workspaceBytes: Int
 
@@ -57,7 +57,6 @@ public final class Session {
 
     private let library: Library
     private let arena: Arena
-    private let scratch: Arena
     private let team: Team
     private let steps: [(node: Node, step: any Step)]
     /// The steps before this one are the forward pass.
@@ -103,7 +102,6 @@ public final class Session {
         let isInference = program.graph.gradients.isEmpty
         if !isInference { parameters.allocateGradients() }
         let team = Team(threads: max(1, configuration.threads))
-        let arena = Arena(count: program.plan.arenaCount)
         let machine =
             "oneDNN \(Machine.libraryVersion), kernels \(Tuner.kernels), "
             + "\(Machine.processor), \(team.threads) threads:"
@@ -111,31 +109,44 @@ public final class Session {
             machine: machine, given: configuration.choices,
             file: configuration.usesTunerCache && configuration.tunes ? Tuner.cacheFile : nil,
             tunes: configuration.tunes)
-        // Zeros would flatter the timings.
-        tuner.beforeFirstTiming = { arena.fillRandomly() }
-
-        let (library, steps, scratch) = try EngineThread.shared.perform {
+        let (library, planned, arena, steps) = try EngineThread.shared.perform {
             team.configure()
             let library = try Library()
-            let builder = StepBuilder(
-                program: program, arena: arena, store: parameters, library: library, team: team,
-                tuner: tuner, isInference: isInference,
-                folding: Arena(count: program.graph.largestFoldedWeights))
-            var steps: [(node: Node, step: any Step)] = []
-            for node in program.graph.nodes {
-                if let step = try builder.step(node) { steps.append((node, step)) }
+            let folding = Arena(count: program.graph.largestFoldedWeights)
+            func build(_ program: Program) throws -> (Arena, [(index: Int, step: any Step)]) {
+                let arena = Arena(count: program.plan.arenaCount)
+                // Zeros would flatter the timings.
+                tuner.beforeFirstTiming = { arena.fillRandomly() }
+                defer { tuner.beforeFirstTiming = {} }
+                let builder = StepBuilder(
+                    program: program, arena: arena, store: parameters, library: library,
+                    team: team, tuner: tuner, isInference: isInference, folding: folding)
+                let steps = try program.graph.nodes.enumerated().compactMap { index, node in
+                    try builder.step(node).map { (index, $0) }
+                }
+                return (arena, steps)
             }
-            let scratchBytes = steps.map(\.step.scratchBytes).max() ?? 0
-            let scratch = Arena(count: scratchBytes / MemoryLayout<Float>.stride + 1)
-            for (_, step) in steps { try step.bind(scratch: scratch.base) }
-            return (library, steps, scratch)
+            // What scratch memory is needed is known once the algorithms are chosen, and then has a place in the
+            // plan: the steps are made twice.
+            let needs = Session.scratch(try build(program).1)
+            var planned = program
+            planned.reserve(scratch: needs)
+            let (arena, steps) = try build(planned)
+            precondition(Session.scratch(steps) == needs, "steps are not what they were")
+            for (index, step) in steps {
+                let place = planned.plan.scratchOffsets[index] ?? 0
+                try step.bind(scratch: arena.base + place)
+            }
+            return (
+                library, planned, arena,
+                steps.map { (node: planned.graph.nodes[$0.index], step: $0.step) }
+            )
         }
         tuner.save()
-        self.program = program
+        self.program = planned
         self.parameters = parameters
         self.library = library
         self.arena = arena
-        self.scratch = scratch
         self.team = team
         self.steps = steps
         let forwardNodes = program.graph.nodes.prefix(program.forwardCount)
@@ -146,8 +157,16 @@ public final class Session {
             step.implementation.map { (node.path, "\(node.op)", $0) }
         }
         workspaceBytes =
-            arena.byteCount + scratch.byteCount + steps.map(\.step.keptBytes).reduce(0, +)
+            arena.byteCount + steps.map(\.step.keptBytes).reduce(0, +)
             + program.graph.largestFoldedWeights * MemoryLayout<Float>.stride
+    }
+
+    /// Floats of scratch memory that steps need, by their node.
+    private static func scratch(_ steps: [(index: Int, step: any Step)]) -> [Int: Int] {
+        let needs = steps.map { ($0.index, $0.step.scratchBytes) }.filter { $0.1 > 0 }
+        return Dictionary(uniqueKeysWithValues: needs).mapValues {
+            $0.dividedRoundingUp(by: MemoryLayout<Float>.stride)
+        }
     }
 
     /// The shape of the input called `name`; a program without it is a mistake of the caller.

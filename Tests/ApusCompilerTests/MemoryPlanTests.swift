@@ -117,6 +117,30 @@ extension Op {
         #expect(Set(plan.offsets.keys).isDisjoint(with: program.bindings.keys))
     }
 
+    /// Floats for some of the nodes.
+    private func graphScratch(_ program: Program, _ key: RandomKey) -> [Int: Int] {
+        let nodes = program.graph.nodes.indices.filter { key.integer(below: 2, at: 2 * $0) > 0 }
+        return Dictionary(
+            uniqueKeysWithValues: nodes.map { ($0, 1 + key.integer(below: 5000, at: 2 * $0 + 1)) })
+    }
+
+    /// While a node runs, nobody needs what its scratch memory covers.
+    private func checkScratch(_ program: Program, _ scratch: [Int: Int]) throws {
+        let plan = program.plan
+        #expect(Set(plan.scratchOffsets.keys) == Set(scratch.keys))
+        let all = try residences(program)
+        for (node, offset) in plan.scratchOffsets {
+            let end = try offset + #require(scratch[node])
+            #expect(offset % (Arena.alignment / MemoryLayout<Float>.stride) == 0)
+            #expect(end <= plan.arenaCount)
+            let meets = all.first {
+                $0.written <= node && node <= $0.read && $0.offset < end
+                    && offset < $0.offset + $0.count
+            }
+            #expect(meets == nil, "the scratch memory of \(node) in\n\(program)")
+        }
+    }
+
     @Test(arguments: 0..<10) func randomGraphsNeverShareMemory(decade: Int) throws {
         for seed in (decade * 40)..<(decade * 40 + 40) {
             let key = RandomKey(seed: 1).child(seed)
@@ -127,8 +151,12 @@ extension Op {
                 var options = Program.Options(block: seed % 2 == 0 ? 16 : 8)
                 options.worksInPlace = inPlace
                 options.fusesNormalization = seed % 3 > 0
-                let program = try Program(graph, differentiate: training, options: options)
+                var program = try Program(graph, differentiate: training, options: options)
                 try check(program, inPlace: inPlace)
+                let scratch = graphScratch(program, key.child("scratch"))
+                program.reserve(scratch: scratch)
+                try check(program, inPlace: inPlace)
+                try checkScratch(program, scratch)
             }
         }
     }

@@ -61,9 +61,8 @@ extension StepBuilder {
         }
     }
 
-    /// Scratch memory beyond which an algorithm is not taken, 32 MiB a thread: all steps share one block, and on
-    /// two threads Winograd's for one layer of ResNet-50 would be larger than those of all others, for a thousandth of
-    /// its step.
+    /// Scratch memory beyond which an algorithm is not taken, 32 MiB a thread: on two threads Winograd's for one
+    /// layer of ResNet-50 would be larger than those of all others, for a thousandth of its step.
     private var mostScratchBytes: Int { max(2, team.threads) * (32 << 20) }
 
     /// Times a candidate on the session's own memory; nil if it cannot be used.

@@ -10,7 +10,7 @@ struct RunContext {
 
 /// One prepared operation: its pointers are fixed, running it cannot fail and allocates nothing.
 protocol Step: AnyObject {
-    /// Scratch memory the step uses while it runs; all steps share one block.
+    /// Scratch memory the step uses while it runs; it holds other values before and after.
     var scratchBytes: Int { get }
     /// Memory of its own that the step keeps between runs: converted weights, the library's primitives.
     var keptBytes: Int { get }

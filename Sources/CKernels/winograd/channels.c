@@ -3,11 +3,13 @@
 // other these share what is read of the input; the transformed weights of all would go through memory.
 #include "cuts.h"
 
-/// Pairs that a thread does at a time: one, so that its weights stay near, or a few where an input of many
-/// megabytes would come from memory for every pair. (Weight gradients of 256 channels, 32 images of
-/// 14x14 pixels, 19 MB: 12.9 instead of 14.5 ms; of 512 channels and 7x7 pixels, 9 MB: 12.9 instead of 11.3.)
+/// Pairs that a thread does at a time: one, so that its weights stay near, or a few (of 5 MiB of weights) where an
+/// input of many megabytes would come from memory for every pair. (Weight gradients of 256 channels, 32
+/// images of 14x14 pixels, 19 MB: 12.9 instead of 14.5 ms; of 512 channels and 7x7 pixels, 9 MB: 12.9 instead of 11.3.)
 static long group(const apus_winograd *w) {
-    return apus_winograd_input_count(w) * (long)sizeof(float) > 12 << 20 ? 4 : 1;
+    if (apus_winograd_input_count(w) * (long)sizeof(float) <= 12 << 20) return 1;
+    const long few = (5 << 20) / (PAIR(BLOCKS(w->inputChannels) * 16) * (long)sizeof(float));
+    return few < 1 ? 1 : few < 4 ? few : 4;
 }
 
 /// The pairs from `first` on that are done together.
