@@ -34,6 +34,7 @@ public struct Recomputation {
         var pass = Pass(
             graph, forwardCount: forwardCount, convolutions: repeatsConvolutions, keeping: keeping)
         for node in graph.nodes[forwardCount...] { try pass.visit(node) }
+        pass.dropSigns()
         return pass.result
     }
 }
@@ -44,6 +45,8 @@ private struct Pass {
     private var producers: [ValueID: Node] = [:]
     /// The second copy of a value.
     private var copies: [ValueID: ValueID] = [:]
+    /// The signs of a normalized image, as those of its copy.
+    private var signs: [ValueID: ValueID] = [:]
 
     init(_ graph: Graph, forwardCount: Int, convolutions: Bool, keeping: Set<ValueID>) {
         result = graph
@@ -67,7 +70,11 @@ private struct Pass {
     mutating func visit(_ node: Node) throws(GraphError) {
         var node = node
         for (position, input) in node.inputs.enumerated() {
-            node.inputs[position] = try copy(input)
+            if let known = signs[input] {
+                node.inputs[position] = known
+            } else {
+                node.inputs[position] = try copy(input)
+            }
         }
         result.nodes.append(node)
     }
@@ -79,19 +86,39 @@ private struct Pass {
         var op = node.op
         var inputs: [ValueID] = []
         for input in node.inputs { inputs.append(try copy(input)) }
-        if var n = op.normalization {
-            // The signs are kept: a thirty-second of the image.
-            n.savesSigns = false
+        if let n = op.normalization {
             if case .batchNorm = op { inputs.insert(contentsOf: node.outputs[1...2], at: 3) }
             op = .normalize(n)
         }
-        let copy = try result.append(op, inputs, path: node.path)[0]
-        copies[value] = copy
-        return copy
+        let outputs = try result.append(op, inputs, path: node.path)
+        copies[value] = outputs[0]
+        // An image that is there again has its signs with it; who needs them sooner reads those of the first.
+        if let first = node.op.signsOutput, let second = op.signsOutput {
+            signs[node.outputs[first]] = outputs[second]
+        }
+        return outputs[0]
+    }
+
+    /// Nobody saves signs that nobody reads.
+    mutating func dropSigns() {
+        let consumers = result.consumers()
+        for index in result.nodes.indices {
+            let node = result.nodes[index]
+            guard let position = node.op.signsOutput, consumers[node.outputs[position]] == nil
+            else { continue }
+            result.nodes[index].op = node.op.withoutSigns
+            result.nodes[index].outputs.remove(at: position)
+        }
     }
 }
 
 extension Op {
+    fileprivate var withoutSigns: Op {
+        guard var n = normalization else { return self }
+        n.savesSigns = false
+        return replacing(n)
+    }
+
     /// Multiply-adds for an element that are worth its memory.
     private static var cheapChannels: Int { 128 }
 

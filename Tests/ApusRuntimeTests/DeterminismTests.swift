@@ -91,7 +91,7 @@ import Testing
                 if case .normalize = $0.op { true } else { false }
             }
             #expect((repeated > 0) == (policy == .all))
-            // Ends of blocks are among them, whose signs are kept, and one whose shortcut is projected.
+            // Ends of blocks are among them, one with a projected shortcut. They save the signs, once.
             let ends = session.program.graph.nodes.compactMap { node in
                 if case .normalize(let n) = node.op, n.activation == .relu, n.addsResidual {
                     n
@@ -101,7 +101,10 @@ import Testing
             }
             #expect(ends.count == (policy == .all ? 2 : 0))
             #expect(ends.count(where: \.normalizesResidual) == ends.count / 2)
-            #expect(ends.count(where: \.savesSigns) == 0)
+            #expect(ends.count { $0.savesSigns } == ends.count)
+            let savers = session.program.graph.nodes.filter { $0.op.signsOutput != nil }
+            #expect(savers.count == 2)
+            #expect(Set(savers.map { $0.path }).count == 2)
             session.setInput("images", images)
             session.setInput("labels", [1, 2, 3, 4])
             session.run()
