@@ -2,7 +2,7 @@ import ApusGraph
 import ApusTensor
 import CKernels
 
-/// One pass of a stem's 7x7 convolution by Winograd's algorithm (see `stem.c`).
+/// One pass of a stem's 7x7 convolution by Winograd's algorithm (see `stem.h`).
 final class StemStep: Step {
     let implementation: String? = ConvolutionAlgorithm.stem.rawValue
     private var geometry: apus_stem

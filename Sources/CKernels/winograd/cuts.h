@@ -42,6 +42,16 @@ static inline bool has_point(const long points, const long outputs, long i) {
 // Tiles of some images lie in the order bottom, whole, right, corner, so that those that have a position are
 // neighbours.
 
+typedef struct { long bottom, whole, right; } Kinds;
+
+/// Of so many tiles of whole images.
+static inline Kinds kinds_of(Cut c, long count) {
+    const long images = count / (c.down * c.across);
+    const long down = whole_tiles(c.down, c.rows), across = whole_tiles(c.across, c.columns);
+    return (Kinds){ images * (c.down - down) * across, images * down * across,
+                    images * down * (c.across - across) };
+}
+
 typedef struct { long first, count; } Range;
 
 /// Those of `count` tiles that have position p.
@@ -50,12 +60,9 @@ static inline Range tiles_with(const apus_winograd *w, Cut c, long p, long count
     const long points = w->stride == 1 ? 6 : 9;
     const bool tall = !has_point(points, c.rows, p / points);
     const bool wide = !has_point(points, c.columns, p % points);
-    const long images = count / (c.down * c.across);
-    const long down = whole_tiles(c.down, c.rows), across = whole_tiles(c.across, c.columns);
-    const long bottom = images * (c.down - down) * across, whole = images * down * across;
-    const long right = images * down * (c.across - across);
-    const long first = tall ? bottom : 0;
-    const long end = wide ? bottom + whole : tall ? bottom + whole + right : count;
+    const Kinds k = kinds_of(c, count);
+    const long first = tall ? k.bottom : 0;
+    const long end = wide ? k.bottom + k.whole : tall ? k.bottom + k.whole + k.right : count;
     return (Range){ first, end - first };
 }
 
@@ -78,22 +85,15 @@ static inline Run run_of(Cut c, long first, long count, long tile) {
     if (is_whole(c)) {
         r = run_in(down, across, first + tile, 4, 4);
     } else {
-        const long each = c.down * c.across, images = count / each;
-        const long bottom = images * (c.down - down) * across, whole = images * down * across;
-        const long right = images * down * (c.across - across);
-        long n = tile;
-        if (n < bottom) {
-            r = run_in(1, across, n, c.rows, 4);
-        } else if ((n -= bottom) < whole) {
-            r = run_in(down, across, n, 4, 4);
-        } else if ((n -= whole) < right) {
-            r = run_in(down, 1, n, 4, c.columns);
-        } else {
-            r = run_in(1, 1, n - right, c.rows, c.columns);
-        }
+        const Kinds k = kinds_of(c, count);
+        const long right = k.bottom + k.whole, corner = right + k.right;
+        if (tile < k.bottom) r = run_in(1, across, tile, c.rows, 4);
+        else if (tile < right) r = run_in(down, across, tile - k.bottom, 4, 4);
+        else if (tile < corner) r = run_in(down, 1, tile - right, 4, c.columns);
+        else r = run_in(1, 1, tile - corner, c.rows, c.columns);
         if (r.rows < 4) r.row = down;
         if (r.columns < 4) r.column = across;
-        r.image += first / each;
+        r.image += first / (c.down * c.across);
     }
     if (r.tiles > count - tile) r.tiles = count - tile;
     return r;

@@ -1,10 +1,5 @@
-// The stem of networks for large images: 7x7 kernels with a stride of two over plain images of up to three channels (four would do).
-//
-// In each direction four of the seven weights meet the even and three the odd pixels. An image is arranged
-// as four phases of every channel, of which a pixel's are side by side, and the convolution is one of 4x4 weights
-// with a stride of one: F(4x4, 4x4), 49 products for 16 pixels of output instead of 4 * 49 * 4 (Lavin and
-// Gray 2016). What is worked on at a time are tiles of a row.
-#include "winograd.h"
+// A stem's images: phases, transforms, and the loops over tiles.
+#include "stem.h"
 #include "../elements.h"
 
 #include <string.h>
@@ -17,18 +12,9 @@ enum {
     TILES = 36,
     /// Pixels of a phase they read.
     COLUMNS = 4 * TILES + 3,
-    POINTS = 7,
-    POSITIONS_7 = POINTS * POINTS,
 };
 
-// ---- F(4, 4) with the points +-P, +-Q, +-R and infinity: the result is as exact as with F(4, 3) ----
-
-#define P 0.3125f
-#define Q 0.875f
-#define R 1.75f
-#define P2 (P * P)
-#define Q2 (Q * Q)
-#define R2 (R * R)
+// ---- The matrices of F(4, 4) times a column (or a row) of a tile ----
 
 /// e = B^T d
 WIDE_INLINE void input_row(const V *d, V *e) {
@@ -71,77 +57,6 @@ WIDE_INLINE void gradient_row(const V *d, V *e) {
     e[6] = d[3];
 }
 
-/// The rows of G: (1, x, x^2, x^3) divided by the product of the differences to the other points.
-static const float weight_rows[POINTS][4] = {
-#define ROW(X, N) { 1 / (N), (X) / (N), (X) * (X) / (N), (X) * (X) * (X) / (N) }
-#define NP (2 * P * (P2 - Q2) * (P2 - R2))
-#define NQ (2 * Q * (Q2 - P2) * (Q2 - R2))
-#define NR (2 * R * (R2 - P2) * (R2 - Q2))
-    ROW(P, NP), ROW(-P, -NP), ROW(Q, NQ), ROW(-Q, -NQ), ROW(R, NR), ROW(-R, -NR), { 0, 0, 0, 1 }
-};
-
-// ---- Transformed weights and their gradients: [pair of output blocks][position][phase][lane of the pair] ----
-
-/// Phases, as channels: channel, parity of the row, parity of the column.
-#define PHASES(s) (4 * (s)->channels)
-#define STEM_PAIRS(s) ((BLOCKS((s)->outputChannels) + 1) / 2)
-#define STEM_POSITION PAIR_POSITION(32, 16)
-#define STEM_PAIR (POSITIONS_7 * STEM_POSITION)
-
-long apus_stem_weight_count(const apus_stem *s) { return STEM_PAIRS(s) * STEM_PAIR; }
-
-/// Where the weight of an output channel and phase lies at position 0.
-static float *place_of(const apus_stem *s, float *u, long output, long phase) {
-    const long pair = output / 32, isLast = pair == STEM_PAIRS(s) - 1;
-    const long width = isLast && BLOCKS(s->outputChannels) % 2 ? 16 : 32;
-    return u + pair * STEM_PAIR + phase * width + output % 32;
-}
-
-/// Weight (i, j) of a phase's 4x4 for an output channel; null for the row and the column that are none.
-static float *weight_of(const apus_stem *s, float *weights, long output, long phase, long i, long j) {
-    const long row = 2 * i + phase / 2 % 2, column = 2 * j + phase % 2;
-    if (row > 6 || column > 6) return NULL;
-    return weights + ((output * s->channels + phase / 4) * 7 + row) * 7 + column;
-}
-
-void apus_stem_weights(const apus_stem *s, const float *weights, float *u) {
-    memset(u, 0, apus_stem_weight_count(s) * sizeof(float));
-    for (long output = 0; output < s->outputChannels; output++)
-        for (long phase = 0; phase < PHASES(s); phase++) {
-            float t[POINTS][4] = {{0}}, *to = place_of(s, u, output, phase);
-            for (long i = 0; i < 4; i++)
-                for (long j = 0; j < 4; j++) {
-                    const float *w = weight_of(s, (float *)weights, output, phase, i, j);
-                    for (long p = 0; w && p < POINTS; p++) t[p][j] += weight_rows[p][i] * *w;
-                }
-            for (long p = 0; p < POSITIONS_7; p++) {
-                float sum = 0;
-                for (long j = 0; j < 4; j++) sum += weight_rows[p % POINTS][j] * t[p / POINTS][j];
-                to[p * STEM_POSITION] = sum;
-            }
-        }
-}
-
-void apus_stem_weight_gradient_finish(const apus_stem *s, const float *sums, long parts, float *weights) {
-    for (long output = 0; output < s->outputChannels; output++)
-        for (long phase = 0; phase < PHASES(s); phase++) {
-            float t[4][POINTS] = {{0}};
-            const float *from = place_of(s, (float *)sums, output, phase);
-            for (long p = 0; p < POSITIONS_7; p++) {
-                float sum = 0;
-                for (long k = 0; k < parts; k++)
-                    sum += from[p * STEM_POSITION + k * apus_stem_weight_count(s)];
-                for (long i = 0; i < 4; i++) t[i][p % POINTS] += weight_rows[p / POINTS][i] * sum;
-            }
-            for (long i = 0; i < 4; i++)
-                for (long j = 0; j < 4; j++) {
-                    float *w = weight_of(s, weights, output, phase, i, j), sum = 0;
-                    for (long p = 0; p < POINTS; p++) sum += weight_rows[p][j] * t[i][p];
-                    if (w) *w = sum;
-                }
-        }
-}
-
 // ---- Tiles: a unit is a part of a row of them ----
 
 typedef struct { long image, row, column, tiles; } Part;
@@ -161,12 +76,12 @@ typedef struct { V *phases, *v, *m; } Scratch;
 enum { V_POSITION = TILES | 1, M_POSITION = 2 * TILES | 1 };
 
 long apus_stem_scratch(const apus_stem *s) {
-    return (POINTS * COLUMNS + POSITIONS_7 * (V_POSITION + M_POSITION)) * 16;
+    return (POINTS * COLUMNS + TILE_POSITIONS * (V_POSITION + M_POSITION)) * 16;
 }
 
 static Scratch scratch_at(float *scratch) {
     V *const phases = (V *)scratch, *const v = phases + POINTS * COLUMNS;
-    return (Scratch){ phases, v, v + POSITIONS_7 * V_POSITION };
+    return (Scratch){ phases, v, v + TILE_POSITIONS * V_POSITION };
 }
 
 /// Eight rows of eight pairs of floats, turned.
@@ -333,7 +248,7 @@ WIDE void apus_stem_forward(
         transform_input(own.phases, own.v, part.tiles);
         for (long pair = 0; pair < STEM_PAIRS(s); pair++) {
             const long blocks = blocks_of(s, pair);
-            for (long p = 0; p < POSITIONS_7; p++)
+            for (long p = 0; p < TILE_POSITIONS; p++)
                 apus_winograd_multiply(
                     PHASES(s), blocks * 16, (const float *)(own.v + p * V_POSITION), 0,
                     u + pair * STEM_PAIR + p * STEM_POSITION, (float *)(own.m + p * M_POSITION), TILES * 16,
@@ -365,7 +280,7 @@ WIDE void apus_stem_weight_gradient(
                 if (s->type == apus_bfloat16) transform_gradient(s, dy, own.m + k * TILES, part, 2 * pair + k, true);
                 else transform_gradient(s, dy, own.m + k * TILES, part, 2 * pair + k, false);
             }
-            for (long p = 0; p < POSITIONS_7; p++) {
+            for (long p = 0; p < TILE_POSITIONS; p++) {
                 fetch_gradient(s, dy, isLast ? below : part, isLast ? 0 : pair + 1, p);
                 apus_winograd_correlate(
                     PHASES(s), blocks * 16, (const float *)(own.v + p * V_POSITION),

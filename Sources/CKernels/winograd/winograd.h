@@ -15,7 +15,7 @@
 //
 // cuts.h says which they are; rows.h multiplies by the matrices; images.c (for the tiles in kinds.inc) and weights.c transform,
 // products.c multiplies. What the threads share out is either tiles (tiles.c) or output channels
-// (channels.c).
+// (channels.c). Stems, with 7x7 kernels, have transforms of their own (stem.h).
 #ifndef APUS_WINOGRAD_H
 #define APUS_WINOGRAD_H
 
