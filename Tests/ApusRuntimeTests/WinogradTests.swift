@@ -88,7 +88,11 @@ struct Kernel: Sendable, CustomTestStringConvertible {
     /// What the output holds before, or the output's gradient.
     let y: [Float]
 
-    static let all: [Kernel] = [apus_float32, apus_bfloat16].flatMap { type in
+    /// An input of more than 12 MiB, for which a thread does several pairs of output blocks at a time.
+    static let large = Kernel(
+        apus_float32, batch: 1, [1, 401, 400], [65, 201, 200], pad: (1, 1), stride: 2)
+
+    static let all: [Kernel] = [large] + [apus_float32, apus_bfloat16].flatMap { type in
         [
             Kernel(type, batch: 2, [16, 13, 9], [16, 13, 9], pad: (1, 1)),
             Kernel(type, batch: 1, [3, 7, 41], [20, 8, 39], pad: (2, 0)),
