@@ -39,6 +39,18 @@ package struct Team {
         }
     }
 
+    /// One contiguous range of 0..<count for every member, with its number; with fewer units than members, for the
+    /// first of them only.
+    package func share(
+        _ count: Int, _ body: (_ member: Int, _ begin: Int, _ end: Int) -> Void
+    ) {
+        let shares = min(threads, count)
+        run { member in
+            guard member < shares else { return }
+            body(member, count * member / shares, count * (member + 1) / shares)
+        }
+    }
+
     /// Splits a flat array on cache lines.
     package func splitArray(_ count: Int, _ body: (_ begin: Int, _ end: Int) -> Void) {
         let line = Arena.alignment / MemoryLayout<Float>.stride

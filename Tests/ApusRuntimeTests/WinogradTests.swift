@@ -92,39 +92,44 @@ struct Kernel: Sendable, CustomTestStringConvertible {
     static let large = Kernel(
         apus_float32, batch: 1, [1, 401, 400], [65, 201, 200], pad: (1, 1), stride: 2)
 
-    static let all: [Kernel] = [large] + [apus_float32, apus_bfloat16].flatMap { type in
-        [
-            Kernel(type, batch: 2, [16, 13, 9], [16, 13, 9], pad: (1, 1)),
-            Kernel(type, batch: 1, [3, 7, 41], [20, 8, 39], pad: (2, 0)),
-            Kernel(type, batch: 3, [33, 5, 6], [48, 3, 7], pad: (0, 2), bias: true),
-            Kernel(type, batch: 2, [32, 8, 8], [40, 8, 8], pad: (1, 1), transposes: true),
-            Kernel(type, batch: 2, [17, 6, 6], [16, 7, 6], pad: (2, 1), adds: true),
-            Kernel(
-                type, batch: 5, [16, 4, 4], [32, 4, 4], pad: (1, 1), bias: true, adds: true,
-                rectifies: true),
-            Kernel(type, batch: 2, [16, 13, 9], [16, 7, 5], pad: (1, 1), stride: 2),
-            Kernel(type, batch: 1, [3, 7, 80], [20, 3, 41], pad: (0, 1), stride: 2),
-            Kernel(
-                type, batch: 3, [33, 16, 6], [48, 8, 3], pad: (0, 0), bias: true, stride: 2,
-                adds: true, rectifies: true),
-            Kernel(
-                type, batch: 2, [32, 8, 8], [40, 16, 16], pad: (0, 0), stride: 2,
-                transposes: true),
-            Kernel(
-                type, batch: 3, [20, 3, 5], [17, 7, 9], pad: (1, 0), stride: 2, transposes: true,
-                adds: true),
-            Kernel(type, batch: 2, [16, 7, 6], [16, 7, 6], pad: (1, 1), cuts: false),
-            // Tiles of two and of three pixels at the edge.
-            Kernel(type, batch: 5, [16, 14, 14], [32, 14, 14], pad: (1, 1)),
-            Kernel(type, batch: 4, [20, 7, 6], [16, 7, 6], pad: (1, 1), transposes: true),
-            Kernel(type, batch: 3, [16, 2, 11], [17, 2, 11], pad: (1, 1), bias: true),
-            Kernel(type, batch: 5, [16, 28, 13], [32, 14, 7], pad: (1, 1), stride: 2),
-            Kernel(
-                type, batch: 4, [32, 6, 7], [20, 12, 14], pad: (0, 0), stride: 2, transposes: true),
-            Kernel(
-                type, batch: 4, [32, 7, 6], [20, 14, 12], pad: (1, 1), stride: 2, transposes: true),
-        ]
-    }
+    static let all: [Kernel] =
+        [large]
+        + [apus_float32, apus_bfloat16].flatMap { type in
+            [
+                Kernel(type, batch: 2, [16, 13, 9], [16, 13, 9], pad: (1, 1)),
+                Kernel(type, batch: 1, [3, 7, 41], [20, 8, 39], pad: (2, 0)),
+                Kernel(type, batch: 3, [33, 5, 6], [48, 3, 7], pad: (0, 2), bias: true),
+                Kernel(type, batch: 2, [32, 8, 8], [40, 8, 8], pad: (1, 1), transposes: true),
+                Kernel(type, batch: 2, [17, 6, 6], [16, 7, 6], pad: (2, 1), adds: true),
+                Kernel(
+                    type, batch: 5, [16, 4, 4], [32, 4, 4], pad: (1, 1), bias: true, adds: true,
+                    rectifies: true),
+                Kernel(type, batch: 2, [16, 13, 9], [16, 7, 5], pad: (1, 1), stride: 2),
+                Kernel(type, batch: 1, [3, 7, 80], [20, 3, 41], pad: (0, 1), stride: 2),
+                Kernel(
+                    type, batch: 3, [33, 16, 6], [48, 8, 3], pad: (0, 0), bias: true, stride: 2,
+                    adds: true, rectifies: true),
+                Kernel(
+                    type, batch: 2, [32, 8, 8], [40, 16, 16], pad: (0, 0), stride: 2,
+                    transposes: true),
+                Kernel(
+                    type, batch: 3, [20, 3, 5], [17, 7, 9], pad: (1, 0), stride: 2,
+                    transposes: true,
+                    adds: true),
+                Kernel(type, batch: 2, [16, 7, 6], [16, 7, 6], pad: (1, 1), cuts: false),
+                // Tiles of two and of three pixels at the edge.
+                Kernel(type, batch: 5, [16, 14, 14], [32, 14, 14], pad: (1, 1)),
+                Kernel(type, batch: 4, [20, 7, 6], [16, 7, 6], pad: (1, 1), transposes: true),
+                Kernel(type, batch: 3, [16, 2, 11], [17, 2, 11], pad: (1, 1), bias: true),
+                Kernel(type, batch: 5, [16, 28, 13], [32, 14, 7], pad: (1, 1), stride: 2),
+                Kernel(
+                    type, batch: 4, [32, 6, 7], [20, 12, 14], pad: (0, 0), stride: 2,
+                    transposes: true),
+                Kernel(
+                    type, batch: 4, [32, 7, 6], [20, 14, 12], pad: (1, 1), stride: 2,
+                    transposes: true),
+            ]
+        }
 
     /// Shapes are channels, height and width.
     init(

@@ -95,21 +95,15 @@ final class StemStep: Step {
         }
     }
 
-    /// One contiguous range of the units and scratch of its own for every member; with fewer units
-    /// than threads, for the first of them only.
+    /// A range of the units and scratch of its own for every member.
     private func forEachThread(
         _ scratch: UnsafeMutablePointer<Float>,
         _ body: (_ member: Int, _ own: UnsafeMutablePointer<Float>, _ begin: Int, _ end: Int) ->
             Void
     ) {
         let (own, each) = (scratch + sharedCount, apus_stem_scratch(&geometry))
-        let units = apus_stem_units(&geometry)
-        let shares = min(team.threads, units)
-        team.run { member in
-            guard member < shares else { return }
-            body(
-                member, own + member * each, units * member / shares,
-                units * (member + 1) / shares)
+        team.share(apus_stem_units(&geometry)) { member, begin, end in
+            body(member, own + member * each, begin, end)
         }
     }
 }

@@ -174,20 +174,13 @@ final class WinogradStep: Step {
         }
     }
 
-    /// One contiguous range of 0..<count and scratch of its own for every member; with fewer units
-    /// than threads, for the first of them only.
+    /// A range of 0..<count and scratch of its own for every member.
     private func forEachThread(
         _ count: Int, _ scratch: UnsafeMutablePointer<Float>,
         _ body: (_ member: Int, _ own: UnsafeMutablePointer<Float>, _ begin: Int, _ end: Int) ->
             Void
     ) {
-        let (shared, each) = (sharedCount, threadCount)
-        let shares = min(team.threads, count)
-        team.run { member in
-            guard member < shares else { return }
-            body(
-                member, scratch + shared + member * each, count * member / shares,
-                count * (member + 1) / shares)
-        }
+        let (own, each) = (scratch + sharedCount, threadCount)
+        team.share(count) { member, begin, end in body(member, own + member * each, begin, end) }
     }
 }
