@@ -19,10 +19,14 @@ extension StepBuilder {
     ) throws -> any Step {
         let candidates = ConvolutionAlgorithm.candidates(
             problem, threads: team.threads, given: tuner.given[problem.key])
+        // Only made if there is something to time.
+        lazy var trials = trials(problem, candidates, operands)
         let chosen = tuner.choose(
             problem.key, candidates.map(\.rawValue), isWorthTiming: problem.isWorthTiming
         ) { name in
-            seconds(problem, ConvolutionAlgorithm(rawValue: name) ?? .direct, operands)
+            guard let run = trials[name] else { return nil }
+            if isInference { tuner.evictCaches(team) }
+            return ContinuousClock().measure(run) / .seconds(1)
         }
         let algorithm = chosen.flatMap(ConvolutionAlgorithm.init) ?? .direct
         do {
@@ -65,26 +69,30 @@ extension StepBuilder {
     /// layer of ResNet-50 would be larger than those of all others, for a thousandth of its step.
     private var mostScratchBytes: Int { max(2, team.threads) * (32 << 20) }
 
-    /// Times a candidate on the session's own memory; nil if it cannot be used.
-    private func seconds(
-        _ problem: ConvolutionProblem, _ algorithm: ConvolutionAlgorithm,
+    /// The candidates that can be used, to run on the session's own memory, where each has run once by then. They
+    /// share scratch memory.
+    private func trials(
+        _ problem: ConvolutionProblem, _ candidates: [ConvolutionAlgorithm],
         _ operands: ConvolutionStep.Operands
-    ) -> Double? {
-        guard let step = try? step(problem, algorithm, operands) else { return nil }
-        // A scalar reference path is never worth timing beside another.
-        if step.implementation?.hasPrefix("ref") ?? false { return nil }
-        if algorithm != .direct && step.scratchBytes > mostScratchBytes { return nil }
-        // Mapped, so that the system has it back at once.
-        let scratch = Arena(count: step.scratchBytes / MemoryLayout<Float>.stride + 1)
-        guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
-        let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
-        step.run(context)
-        let clock = ContinuousClock()
-        let times = (0..<3).map { _ in
-            if isInference { tuner.evictCaches(team) }
-            return clock.measure { step.run(context) }
+    ) -> [String: () -> Void] {
+        var steps: [String: any Step] = [:]
+        for algorithm in candidates {
+            guard let step = try? step(problem, algorithm, operands) else { continue }
+            // A scalar reference path is never worth timing beside another.
+            if step.implementation?.hasPrefix("ref") ?? false { continue }
+            if algorithm != .direct && step.scratchBytes > mostScratchBytes { continue }
+            steps[algorithm.rawValue] = step
         }
-        return times.min().map { $0 / .seconds(1) }
+        let most = steps.values.map(\.scratchBytes).max() ?? 0
+        // Mapped, so that the system has it back at once.
+        let scratch = Arena(count: most / MemoryLayout<Float>.stride + 1)
+        let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
+        return steps.compactMapValues { step in
+            guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
+            let run = { withExtendedLifetime(scratch) { step.run(context) } }
+            run()
+            return run
+        }
     }
 
     private func convolutionProblem(
