@@ -32,12 +32,15 @@ import Testing
         try agrees("apus-1x1", input, outputs)
     }
 
-    /// Batches of one pair of images and more; chunks of one pixel, of a few and several, whose last is shorter; strides
-    /// that end with the image and before its last row.
+    /// Batches of one pair of images and more; chunks of one pixel, of a few and several, whose last is shorter; halves of
+    /// an odd number of blocks; more blocks than are summed for weight gradients at a time; a
+    /// result of 5 MB, which goes past the caches; strides that end with the image and before its last row.
     @Test(
         arguments: [
             ([2, 64, 1, 1], 64, 1), ([2, 128, 5, 7], 64, 1), ([4, 64, 12, 9], 192, 1),
             ([6, 192, 3, 3], 128, 1), ([2, 448, 9, 11], 64, 1), ([2, 64, 15, 15], 320, 1),
+            ([2, 96, 5, 7], 96, 1), ([4, 160, 3, 5], 64, 1), ([2, 64, 6, 13], 224, 1),
+            ([2, 608, 3, 2], 1088, 1), ([2, 64, 100, 90], 64, 1), ([2, 64, 3, 5], 1152, 2),
             ([2, 64, 7, 8], 128, 2), ([4, 128, 20, 21], 64, 2), ([2, 192, 8, 4], 64, 3),
         ] as [(Shape, Int, Int)])
     func strassenAgreesWithReference(_ input: Shape, _ outputs: Int, _ stride: Int) throws {
@@ -47,7 +50,8 @@ import Testing
     /// Input gradients that are added to that of a shortcut, rectified or not.
     @Test(
         arguments: ["apus-1x1", "apus-strassen"],
-        [(64, ActivationFunction.relu), (128, .relu), (128, nil)] as [(Int, ActivationFunction?)])
+        [(64, ActivationFunction.relu), (96, .relu), (128, .relu), (160, nil)]
+            as [(Int, ActivationFunction?)])
     func gradientsAreAdded(
         _ algorithm: String, _ shape: (channels: Int, activation: ActivationFunction?)
     )
@@ -189,12 +193,15 @@ import Testing
         #expect(!session.implementations.contains { $0.kernel == "apus-1x1" })
     }
 
-    /// An odd batch and halves of the channels that are no pairs of blocks have no quarters.
+    /// An odd batch and halves of the channels that are no blocks have no quarters; nor has a stride's gradient
+    /// a pair of blocks left over.
     @Test(
-        arguments: [([3, 64, 6, 5], 64), ([2, 96, 6, 5], 64), ([2, 64, 6, 5], 40)] as [(Shape, Int)]
-    )
-    func whatHasNoQuartersIsLeftToOthers(_ input: Shape, _ outputs: Int) throws {
-        let session = try Self.conformance(input, outputs).session(
+        arguments: [
+            ([3, 64, 6, 5], 64, 1), ([2, 80, 6, 5], 64, 1), ([2, 64, 6, 5], 40, 1),
+            ([2, 96, 6, 5], 64, 2),
+        ] as [(Shape, Int, Int)])
+    func whatHasNoQuartersIsLeftToOthers(_ input: Shape, _ outputs: Int, _ stride: Int) throws {
+        let session = try Self.conformance(input, outputs, stride: stride).session(
             EngineSetting(algorithm: "apus-strassen"))
         #expect(session.implementations.contains { $0.operation.hasPrefix("convolution") })
         #expect(!session.implementations.contains { $0.kernel == "apus-strassen" })

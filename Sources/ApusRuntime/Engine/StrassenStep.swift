@@ -13,12 +13,16 @@ final class StrassenStep: Step {
     private let team: Team
     private var scratch: UnsafeMutablePointer<Float>?
 
-    /// Whether the kernels can do it here: images in pairs, and halves of the channels in pairs of blocks.
+    /// Whether the kernels can do it here: images in pairs, and halves of the channels in whole blocks, with a
+    /// stride in pairs of them.
     static func supports(_ problem: ConvolutionProblem) -> Bool {
         let stride = problem.window.stride
+        let parts = stride == Size(1) ? 32 : 64
         return OneByOneStep.fits(problem) && problem.type == .float32
             && stride.height == stride.width && problem.input[0].isMultiple(of: 2)
-            && problem.input[1].isMultiple(of: 64) && problem.output[1].isMultiple(of: 64)
+            && [problem.input[1], problem.output[1]].allSatisfy {
+                $0.isMultiple(of: parts) && $0 >= 64
+            }
             && (stride == Size(1) || !problem.adds)
     }
 
@@ -48,8 +52,12 @@ final class StrassenStep: Step {
         }
     }
 
-    /// Whether members sum for some of the sources, or else of the targets: of the wider image.
-    private var splitsSources: Bool { sources > targets }
+    /// Whether members sum for some of the sources, or else of the targets: of the wider image, unless only the other's
+    /// blocks can be shared out equally.
+    private var splitsSources: Bool {
+        let isEqual = [sources, targets].map { ($0 / 32).isMultiple(of: team.threads) }
+        return isEqual[0] == isEqual[1] ? sources > targets : isEqual[0]
+    }
 
     /// Channel blocks of half an image that a member sums for: of all members' the most.
     private var halves: (sources: Int, targets: Int) {

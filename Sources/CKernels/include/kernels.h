@@ -297,7 +297,8 @@ void apus_one_by_one_correlate_pairs(
 /// Floats of the scratch for so many blocks of sources and of targets.
 long apus_one_by_one_pair_scratch(const apus_one_by_one *o, long sourceBlocks, long targetBlocks);
 
-// ---- 1x1 convolution by Strassen's algorithm: an even batch, halves of the channels that are whole pairs of blocks ----
+// ---- 1x1 convolution by Strassen's algorithm: an even batch, halves of the channels that are whole blocks, with a
+// stride whole pairs of blocks ----
 
 typedef struct {
     /// Whose pixels are those of the convolution's output.

@@ -28,17 +28,17 @@ WIDE void apus_strassen_right(Quarters b, Quarters t, long blocks, long pixels) 
 
 // ---- Images with a stride ----
 
-/// A channel block of the convolution's input, whose half has so many blocks.
-static float *plane_of(
-    const apus_strassen *s, const float *image, long channels, Chunk chunk, long half, long block) {
-    const long plane = chunk.image * (channels / 16) + half * (channels / 32) + block;
+/// A channel block of the convolution's input.
+static float *plane_of(const apus_strassen *s, const float *image, long channels, Chunk chunk, long block) {
+    const long plane = chunk.image * (channels / 16) + block;
     return (float *)image + plane * s->inputHeight * s->inputWidth * 16;
 }
 
 WIDE void apus_strassen_gather(
     const apus_strassen *s, const float *x, Chunk chunk, long half, long first, long blocks, Matrix to) {
+    first += half * (s->o.sources / 32);
     for (long i = 0; i < blocks; i++) {
-        const float *plane = plane_of(s, x, s->o.sources, chunk, half, first + i);
+        const float *plane = plane_of(s, x, s->o.sources, chunk, first + i);
         long row = chunk.pixel / s->width, column = chunk.pixel % s->width;
         for (long p = 0; p < chunk.count; p++) {
             const long from = (row * s->inputWidth + column) * s->stride;
@@ -49,9 +49,9 @@ WIDE void apus_strassen_gather(
 }
 
 WIDE void apus_strassen_spread(
-    const apus_strassen *s, Matrix from, Chunk chunk, long half, long first, float *y) {
+    const apus_strassen *s, Matrix from, Chunk chunk, long first, float *y) {
     for (long i = 0; i < 2; i++) {
-        float *plane = plane_of(s, y, s->o.targets, chunk, half, first + i);
+        float *plane = plane_of(s, y, s->o.targets, chunk, first + i);
         long row = chunk.pixel / s->width, column = chunk.pixel % s->width;
         for (long p = 0; p < chunk.count; p++) {
             const long top = row * s->stride, left = column * s->stride;

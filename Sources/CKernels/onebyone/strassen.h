@@ -26,7 +26,7 @@ static inline Chunk partner(const apus_strassen *s, Chunk chunk) {
     return (Chunk){ chunk.image + s->o.batch / 2, chunk.pixel, chunk.count };
 }
 
-/// Half of the channels of a chunk, from its block `first` on.
+/// Half of the channels of a chunk, from the half's block `first` on.
 static inline Matrix half_of(
     const apus_strassen *s, const float *image, long channels, Chunk chunk, long half, long first) {
     return (Matrix){ (float *)chunk_of(&s->o, image, channels, chunk, half * (channels / 32) + first),
@@ -49,6 +49,6 @@ void apus_strassen_right(Quarters b, Quarters t, long blocks, long pixels);
 void apus_strassen_gather(
     const apus_strassen *s, const float *x, Chunk chunk, long half, long first, long blocks, Matrix to);
 /// The opposite for a pair of blocks, with zeros between.
-void apus_strassen_spread(const apus_strassen *s, Matrix from, Chunk chunk, long half, long first, float *y);
+void apus_strassen_spread(const apus_strassen *s, Matrix from, Chunk chunk, long first, float *y);
 
 #endif

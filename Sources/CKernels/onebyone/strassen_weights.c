@@ -1,9 +1,16 @@
 // Weight gradients by Strassen's algorithm: seven sums of products over all pixels, joined at the end.
 #include "strassen.h"
 
+/// Of half the sources or targets, blocks whose products are summed over all pixels at a time: so that the
+/// sums, 1.8 MB at most, do not go through memory for every chunk (1024 to 2048 channels, 7x7 pixels: 27 instead of 39 ms).
+enum { MOST_BLOCKS = 16 };
+
+static long parts_of(long blocks) { return (blocks + MOST_BLOCKS - 1) / MOST_BLOCKS; }
+static long smaller(long a, long b) { return a < b ? a : b; }
+
 long apus_strassen_gradient_scratch(const apus_strassen *s, long sourceBlocks, long targetBlocks) {
-    const long strided = s->stride == 1 ? 0 : sourceBlocks;
-    return 4 * (sourceBlocks + targetBlocks + strided) * GRADIENT_CHUNK * 16;
+    const long sources = smaller(sourceBlocks, MOST_BLOCKS), targets = smaller(targetBlocks, MOST_BLOCKS);
+    return 4 * (sources + targets + (s->stride == 1 ? 0 : sources)) * GRADIENT_CHUNK * 16;
 }
 
 /// The planes of a chunk that is worked on next, some blocks of each half of both images.
@@ -45,7 +52,8 @@ static void correlate(
     }
 }
 
-void apus_strassen_correlate(
+/// The seven sums of some blocks, over all pixels.
+static void correlate_part(
     const apus_strassen *s, const float *x, const float *dy, float *sums, float *scratch,
     long firstSource, long lastSource, long firstTarget, long lastTarget) {
     const apus_one_by_one *o = &s->o;
@@ -78,6 +86,19 @@ void apus_strassen_correlate(
                 factors[i].a, factors[i].b, sums + i * sum, row, targets, sources, chunk.count,
                 index > 0, &f);
     }
+}
+
+void apus_strassen_correlate(
+    const apus_strassen *s, const float *x, const float *dy, float *sums, float *scratch,
+    long firstSource, long lastSource, long firstTarget, long lastTarget) {
+    const long sources = lastSource - firstSource, sourceParts = parts_of(sources);
+    const long targets = lastTarget - firstTarget, targetParts = parts_of(targets);
+    for (long i = 0; i < sourceParts; i++)
+        for (long k = 0; k < targetParts; k++)
+            correlate_part(
+                s, x, dy, sums, scratch,
+                firstSource + sources * i / sourceParts, firstSource + sources * (i + 1) / sourceParts,
+                firstTarget + targets * k / targetParts, firstTarget + targets * (k + 1) / targetParts);
 }
 
 WIDE void apus_strassen_join(
