@@ -30,6 +30,8 @@ enum Optimization: String, ExpressibleByArgument, CaseIterable {
     case excitation
     /// Chains of concatenations share one image.
     case sharing
+    /// 1x1 convolutions normalize the images they read in training.
+    case inputs
     /// Algorithms of convolutions are timed against each other; else all are direct.
     case tuning
 }
@@ -92,6 +94,7 @@ struct BenchOptions: ParsableArguments {
         configuration.accumulatesGradients = !without.contains(.accumulation)
         configuration.fusesExcitation = !without.contains(.excitation)
         configuration.sharesConcatenations = !without.contains(.sharing)
+        configuration.normalizesInputs = !without.contains(.inputs)
         configuration.tunes = !without.contains(.tuning)
         return configuration
     }

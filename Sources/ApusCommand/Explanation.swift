@@ -99,7 +99,7 @@ extension Op {
     fileprivate var isConvolution: Bool {
         switch self {
         case .convolution, .convolutionInputGradient, .convolutionWeightGradient,
-            .normalizedConvolution:
+            .normalizedConvolution, .convolutionOfNormalized, .weightGradientOfNormalized:
             true
         default: false
         }

@@ -35,6 +35,8 @@ public struct Program: Sendable {
         public var accumulatesGradients = true
         /// Whether squeeze-and-excitation is merged into the normalizations before it.
         public var fusesExcitation = true
+        /// Whether 1x1 convolutions normalize the images they read, in programs with gradients.
+        public var normalizesInputs = true
         /// Whether chains of concatenations share one image.
         public var sharesConcatenations = true
         /// The number format of images.
@@ -44,9 +46,9 @@ public struct Program: Sendable {
 
         public init(block: Int) { self.block = block }
 
-        /// Whether the engine's own 1x1 convolutions, which can add to an image, are there: they are made for
-        /// AVX-512 and 32-bit floats.
-        var addsConvolutions: Bool { block == 16 && precision == .fp32 }
+        /// Whether the engine's own 1x1 convolutions, which can add to an image and normalize what they read, are
+        /// there: they are made for AVX-512 and 32-bit floats.
+        var hasOwnConvolutions: Bool { block == 16 && precision == .fp32 }
     }
 
     /// Compiles a forward graph, with gradients if `differentiate` is set (it needs an output
@@ -84,7 +86,7 @@ public struct Program: Sendable {
         if differentiate {
             if options.fusesShortcuts { graph = ShortcutFusion()(graph) }
             if options.accumulatesGradients {
-                let pass = GradientAccumulation(addsConvolutions: options.addsConvolutions)
+                let pass = GradientAccumulation(addsConvolutions: options.hasOwnConvolutions)
                 graph = pass(graph)
             }
             if let recomputation {
@@ -102,6 +104,9 @@ public struct Program: Sendable {
         if options.precision == .bf16 { graph = try PrecisionAssignment()(graph) }
         graph = try LayoutAssignment(block: options.block)(graph)
         if options.sharesConcatenations { graph = try sharing(graph) }
+        if differentiate && options.normalizesInputs && options.hasOwnConvolutions {
+            graph = InputNormalization(block: options.block)(graph)
+        }
         try graph.verify()
         self.graph = graph
         forwardCount =

@@ -195,7 +195,8 @@ private struct GradientPass {
 
         case .channelMoments, .joinVectors, .movingAverage, .sumRows, .channelDot, .reorder,
             .convert, .convolutionInputGradient, .convolutionWeightGradient,
-            .normalizedConvolution, .batchNormGradient, .excitationSums, .excitedNormGradient,
+            .normalizedConvolution, .convolutionOfNormalized, .weightGradientOfNormalized,
+            .batchNormGradient, .excitationSums, .excitedNormGradient,
             .activationGradient,
             .maxPoolGradient, .averagePoolGradient, .globalAveragePoolGradient, .softmaxGradient,
             .subsamplePadGradient, .crossEntropyGradient, .scaleWeights:

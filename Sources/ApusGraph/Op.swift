@@ -50,6 +50,10 @@ public enum Op: Hashable, Codable, Sendable {
     /// `normalize` of a convolution without bias, for use after training, where both are one:
     /// x, w, gamma, beta, mean, variance, [residual] -> y
     case normalizedConvolution(Window, groups: Int, Normalization)
+    /// A convolution of one group of the image that `normalize` yields: x, w, gamma, beta, mean, variance -> y
+    case convolutionOfNormalized(Window, Normalization)
+    /// Its weight gradient: x, dy, gamma, beta, mean, variance -> dw
+    case weightGradientOfNormalized(Window, Normalization)
     /// old, statistic -> (1 - momentum) * old + momentum * correction * statistic
     case movingAverage(momentum: Float, correction: Float)
 
@@ -214,6 +218,10 @@ extension Op: CustomStringConvertible {
             return "convolution weight gradient \(w)\(grouped(g))"
         case .normalizedConvolution(let w, let g, let n):
             return "convolution \(w)\(grouped(g)) + normalize\(fused(n))"
+        case .convolutionOfNormalized(let w, let n):
+            return "convolution \(w) of normalized\(fused(n))"
+        case .weightGradientOfNormalized(let w, let n):
+            return "convolution weight gradient \(w) of normalized\(fused(n))"
         case .batchNorm(let n): return "batch norm\(fused(n))"
         case .normalize(let n): return "normalize\(fused(n))"
         case .batchNormGradient(let n, let frozen):

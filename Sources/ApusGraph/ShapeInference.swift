@@ -21,6 +21,10 @@ extension Op {
             try perChannel(y, [x[2], x[3], x[4], x[5]])
             if n.addsResidual { try same(y, x[6]) }
             return [y]
+        case .convolutionOfNormalized(let window, _):
+            let y = try convolved(x[0], x[1], window, 1)
+            try perChannel(x[0], [x[2], x[3], x[4], x[5]])
+            return [y]
         case .convolutionInputGradient(let window, _, let input):
             try image(input)
             try image(x[1])
@@ -31,17 +35,11 @@ extension Op {
             for further in x.dropFirst(2) { try same(input, further) }
             return [input]
         case .convolutionWeightGradient(let window, let groups, let bias):
-            try image(x[0])
-            try image(x[1])
-            try expect(
-                groups >= 1 && x[0][1] % groups == 0,
-                "channels cannot be divided into \(groups) groups")
-            let size = try slide(window, over: x[0])
-            try expect(
-                x[1] == [x[0][0], x[1][1], size.height, size.width],
-                "gradient does not have the output's shape")
-            let w = Shape([x[1][1], x[0][1] / groups, window.kernel.height, window.kernel.width])
+            let w = try weights(x[0], dy: x[1], window, groups)
             return bias ? [w, [x[1][1]]] : [w]
+        case .weightGradientOfNormalized(let window, _):
+            try perChannel(x[0], [x[2], x[3], x[4], x[5]])
+            return [try weights(x[0], dy: x[1], window, 1)]
 
         case .batchNorm(let n):
             try perChannel(x[0], [x[1], x[2]])
@@ -227,7 +225,7 @@ extension Op {
         case .crossEntropyGradient: 3...3
         case .batchNorm(let n): 3 + n.residualOperands...3 + n.residualOperands
         case .normalize(let n): 5 + n.residualOperands...5 + n.residualOperands
-        case .excitationSums: 6...6
+        case .excitationSums, .convolutionOfNormalized, .weightGradientOfNormalized: 6...6
         case .excitedNormGradient: 12...12
         case .batchNormGradient(let n, _):
             (n.baseOperand + (n.accumulates ? 1 : 0))...(n.baseOperand + (n.accumulates ? 1 : 0))
@@ -254,6 +252,21 @@ extension Op {
             "weights expect \(w[1] * groups) input channels, not \(x[1])")
         let size = try slide(window, over: x)
         return [x[0], w[0], size.height, size.width]
+    }
+
+    /// Those of a convolution whose output's gradient is dy.
+    private func weights(
+        _ x: Shape, dy: Shape, _ window: Window, _ groups: Int
+    ) throws(ShapeMismatch) -> Shape {
+        try image(x)
+        try image(dy)
+        try expect(
+            groups >= 1 && x[1] % groups == 0, "channels cannot be divided into \(groups) groups")
+        let size = try slide(window, over: x)
+        try expect(
+            dy == [x[0], dy[1], size.height, size.width],
+            "gradient does not have the output's shape")
+        return [dy[1], x[1] / groups, window.kernel.height, window.kernel.width]
     }
 
     private func image(_ s: Shape) throws(ShapeMismatch) {

@@ -73,7 +73,8 @@ private struct ReceptiveField {
         guard let first = known.first, let first else { return nil }
         switch node.op {
         case .convolution(let window, _), .normalizedConvolution(let window, _, _),
-            .maxPool(let window), .averagePool(let window, _):
+            .convolutionOfNormalized(let window, _), .maxPool(let window),
+            .averagePool(let window, _):
             return first.sliding(window)
         case .subsamplePad(let stride, _, _):
             return first.sliding(Window(kernel: Size(1), stride: Size(stride)))
@@ -95,11 +96,11 @@ extension Graph {
         /// What every element of a convolution's output sums up.
         func terms(_ weights: Shape) -> Int { weights.count / max(weights[0], 1) }
         switch node.op {
-        case .convolution, .normalizedConvolution:
+        case .convolution, .normalizedConvolution, .convolutionOfNormalized:
             return output.count * terms(inputs[1])
         case .convolutionInputGradient:
             return inputs[0].count * terms(inputs[1])
-        case .convolutionWeightGradient:
+        case .convolutionWeightGradient, .weightGradientOfNormalized:
             return inputs[1].count * terms(output)
         case .matmul(let transposeA, _):
             return output.count * (transposeA ? inputs[0][0] : inputs[0][1])

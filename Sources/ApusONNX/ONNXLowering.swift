@@ -137,7 +137,8 @@ struct ONNXLowering {
             .globalAveragePoolGradient, .softmaxGradient, .subsamplePadGradient,
             .crossEntropyGradient, .sumRows, .channelDot, .constant:
             throw unsupported(node, "it is part of training; export a graph for use after it")
-        case .reorder, .convert, .channelMoments, .joinVectors, .scaleWeights:
+        case .reorder, .convert, .channelMoments, .joinVectors, .scaleWeights,
+            .convolutionOfNormalized, .weightGradientOfNormalized:
             throw unsupported(node, "it is part of a compiled program; export the network's graph")
         }
     }

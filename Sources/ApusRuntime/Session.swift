@@ -32,6 +32,8 @@ public final class Session {
         public var accumulatesGradients = true
         /// Whether squeeze-and-excitation is merged into the normalizations before it.
         public var fusesExcitation = true
+        /// Whether 1x1 convolutions normalize the images they read, in sessions with gradients.
+        public var normalizesInputs = true
         /// Whether chains of concatenations share one image.
         public var sharesConcatenations = true
         /// The number format of images; `bf16` needs a CPU with instructions for it.
@@ -77,6 +79,7 @@ public final class Session {
         options.fusesShortcuts = configuration.fusesShortcuts
         options.accumulatesGradients = configuration.accumulatesGradients
         options.fusesExcitation = configuration.fusesExcitation
+        options.normalizesInputs = configuration.normalizesInputs
         options.sharesConcatenations = configuration.sharesConcatenations
         options.precision = configuration.precision
         options.recomputation = configuration.recomputation

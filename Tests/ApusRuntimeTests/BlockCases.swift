@@ -146,6 +146,23 @@ extension GradientCase {
             .normalize(Normalization(epsilon: 1e-3)), x, gamma, beta, mean, variance)
     }
 
+    /// Every 1x1 convolution appends to all images before, which it normalizes and rectifies; the last reads all and
+    /// applies another function, or none. (A shift that is not rectified is lost in the next normalization.)
+    static func pointwiseDenseBlock(
+        _ net: inout TestNetwork, _ shape: Shape, growth: Int, _ activation: ActivationFunction?
+    ) throws -> ValueID {
+        var x = try net.blocked(try net.parameter("x", shape))
+        for name in ["a", "b", "c"] {
+            var z = try normalized(&net, name, x)
+            if let function = name == "c" ? activation : .relu {
+                z = try net.append(.activation(function), z)
+            }
+            let y = try convolved(&net, name, z, growth)
+            x = name == "c" ? y : try net.append(.concatenate, x, y)
+        }
+        return x
+    }
+
     private static func denseBlock(
         _ net: inout TestNetwork, first: Int, growth: Int
     ) throws -> ValueID {

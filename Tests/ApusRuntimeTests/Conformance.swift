@@ -9,6 +9,7 @@ struct EngineSetting: Sendable, CustomTestStringConvertible {
     var block = Machine.block
     var fusesNormalization = true
     var worksInPlace = true
+    var normalizesInputs = true
     var threads = 2
     /// The algorithm of every convolution that can run on it.
     var algorithm = "direct"
@@ -83,6 +84,7 @@ struct Conformance {
         var options = Program.Options(block: setting.block)
         options.fusesNormalization = setting.fusesNormalization
         options.worksInPlace = setting.worksInPlace
+        options.normalizesInputs = setting.normalizesInputs
         options.precision = setting.precision
         let program = try Program(graph, differentiate: true, options: options)
         var configuration = Session.Configuration()

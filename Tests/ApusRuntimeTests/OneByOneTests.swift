@@ -87,6 +87,39 @@ import Testing
         #expect(copied == bits)
     }
 
+    /// What is read is normalized on the way: of images of their own and of the first channels of wider ones, over
+    /// one chunk of pixels and several, rectified or not; to the last bit as in a pass of its own.
+    @Test(
+        arguments: ["apus-1x1", "apus-strassen"],
+        [
+            ([4, 64, 10, 21], .relu, 64), ([2, 96, 3, 5], nil, 64), ([2, 64, 1, 1], .relu, 96),
+            ([2, 448, 9, 11], .relu, 64), ([4, 64, 4, 5], .relu, 608),
+        ] as [(Shape, ActivationFunction?, Int)])
+    func inputsAreNormalized(
+        _ algorithm: String, _ shape: (Shape, activation: ActivationFunction?, growth: Int)
+    ) throws {
+        let conformance = try Conformance(
+            GradientCase("dense block of 1x1 convolutions") { net in
+                try GradientCase.pointwiseDenseBlock(
+                    &net, shape.0, growth: shape.growth, shape.activation)
+            })
+        let expected = try conformance.reference()
+        let apart = try conformance.engine(
+            EngineSetting(normalizesInputs: false, algorithm: algorithm))
+        for threads in [1, 2, 7] {
+            let session = try conformance.session(
+                EngineSetting(threads: threads, algorithm: algorithm))
+            let merged = session.implementations.filter { $0.operation.contains("of normalized") }
+            // Forward passes and weight gradients of three convolutions.
+            #expect(merged.count == 6)
+            #expect(merged.allSatisfy { $0.kernel == algorithm })
+            let results = try conformance.run(session)
+            let worst = worstDifference(results, expected)
+            #expect(worst.error < 1e-5, "\(worst.name), \(threads) threads")
+            #expect(results == apart, "\(threads) threads")
+        }
+    }
+
     private func agrees(
         _ algorithm: String, _ input: Shape, _ outputs: Int, stride: Int = 1
     ) throws {
@@ -163,8 +196,9 @@ import Testing
             }
         }
         var geometry = apus_one_by_one(
-            batch: batch, sources: sources, targets: targets, pixels: pixels, transposes: false,
-            adds: false, signs: nil)
+            batch: batch, sources: sources, targets: targets, sourceBlocks: (sources + 15) / 16,
+            pixels: pixels, transposes: false, normalization: nil, rectifies: false, adds: false,
+            signs: nil)
         let (from, to) = ((sources + 15) / 16, (targets + 15) / 16)
         let sums = Arena(count: to * 16 * from * 16)
         let scratch = Arena(count: apus_one_by_one_pair_scratch(&geometry, from, to))

@@ -43,8 +43,8 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         if VectorStep.supports(problem) { return [.vector] }
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
         if OneByOneStep.fits(problem) {
-            // The library adds an input gradient to nothing.
-            return (problem.adds ? [] : [.direct])
+            // The library adds an input gradient to nothing, and normalizes nothing.
+            return (problem.adds || problem.normalizes ? [] : [.direct])
                 + (OneByOneStep.supports(problem) ? [.oneByOne] : [])
                 + (StrassenStep.supports(problem) ? [.strassen] : [])
         }

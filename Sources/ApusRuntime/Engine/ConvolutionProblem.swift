@@ -15,6 +15,8 @@ struct ConvolutionProblem: Hashable {
     var bias: Bool
     /// The result is added to what is there: the output or, of an input gradient, the input.
     var adds = false
+    /// The input is normalized on the way, and may be the first channels of a wider image.
+    var normalizes = false
     /// Applied last.
     var activation: ActivationFunction?
     /// Whether max(0, .) is applied last.
@@ -41,7 +43,7 @@ struct ConvolutionProblem: Hashable {
         return
             "\(pass.rawValue)\(inference ? "-inference" : "") \(type == .float32 ? "fp32" : "bf16") \(input) \(inputLayout) "
             + "\(weights) g\(groups)\(bias ? " bias" : "")"
-            + "\(adds ? " sum" : "")\(activation.map { " \($0)" } ?? "") "
+            + "\(normalizes ? " normalized" : "")\(adds ? " sum" : "")\(activation.map { " \($0)" } ?? "") "
             + "s\(w.stride.height),\(w.stride.width) d\(w.dilation.height),\(w.dilation.width) "
             + "p\(p.top),\(p.left),\(p.bottom),\(p.right) \(outputLayout)"
     }

@@ -30,6 +30,8 @@ final class ConvolutionStep: Step {
         var output: UnsafeMutableRawPointer
         /// Of an input gradient that is added to what is there: the bits of what it is added to.
         var signs: UnsafeMutableRawPointer?
+        /// How the input is normalized, where the problem says so.
+        var normalization: NormalizedInput?
         /// Whether the weights are results, others in every run.
         var computesWeights = false
     }

@@ -95,6 +95,14 @@ extension StepBuilder {
         }
     }
 
+    private func normalizedInput(_ node: Node, _ n: Normalization) -> NormalizedInput {
+        let vectors = node.inputs[2...5].map(pointer)
+        return NormalizedInput(
+            channels: shape(node.inputs[0])[1], epsilon: n.epsilon,
+            rectifies: n.activation == .relu, gamma: vectors[0], beta: vectors[1], mean: vectors[2],
+            variance: vectors[3], blocks: hostBlocks(node.inputs[0]))
+    }
+
     private func convolutionProblem(
         _ node: Node
     ) -> (ConvolutionProblem, ConvolutionStep.Operands) {
@@ -131,6 +139,18 @@ extension StepBuilder {
             return problem(
                 .weightGradient, window, groups, bias: bias ? y[1] : nil, input: x[0],
                 weights: y[0], output: x[1])
+        case .convolutionOfNormalized(let window, let n):
+            var (problem, operands) = problem(
+                .forward, window, 1, bias: nil, input: x[0], weights: x[1], output: y[0])
+            problem.normalizes = true
+            operands.normalization = normalizedInput(node, n)
+            return (problem, operands)
+        case .weightGradientOfNormalized(let window, let n):
+            var (problem, operands) = problem(
+                .weightGradient, window, 1, bias: nil, input: x[0], weights: y[0], output: x[1])
+            problem.normalizes = true
+            operands.normalization = normalizedInput(node, n)
+            return (problem, operands)
         default:
             preconditionFailure("\(node.op) is not a convolution")
         }

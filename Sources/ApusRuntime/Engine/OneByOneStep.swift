@@ -71,21 +71,33 @@ final class OneByOneStep: Step {
             splitsSources ? targetBlocks : most(targetBlocks))
     }
 
+    /// Floats that all members share: packed weights or sums.
+    private var sharedCount: Int {
+        switch pass {
+        case .weightGradient: sumCount
+        case .forward, .inputGradient: apus_one_by_one_weight_count(&geometry)
+        }
+    }
+
+    /// Floats of one member: for pairs of pixels or normalized ones.
+    private var ownCount: Int {
+        pairCount + apus_one_by_one_scratch(&geometry, sourceBlocks)
+    }
+
     var scratchBytes: Int {
-        let count =
-            switch pass {
-            case .weightGradient: sumCount + pairCount * team.threads
-            case .forward, .inputGradient: apus_one_by_one_weight_count(&geometry)
-            }
-        return count * MemoryLayout<Float>.stride
+        let vectors = operands.normalization?.vectorCount ?? 0
+        return (vectors + sharedCount + ownCount * team.threads) * MemoryLayout<Float>.stride
     }
 
     func bind(scratch: UnsafeMutableRawPointer) {
-        self.scratch = scratch.assumingMemoryBound(to: Float.self)
+        let vectors = scratch.assumingMemoryBound(to: Float.self)
+        self.scratch = vectors + (operands.normalization?.vectorCount ?? 0)
+        if operands.normalization != nil { geometry.normalization = UnsafePointer(vectors) }
     }
 
     func run(_ context: RunContext) {
         guard let scratch else { preconditionFailure("a step ran before it was bound") }
+        operands.normalize(geometry)
         switch pass {
         case .forward: multiply(operands.input, operands.output, scratch)
         case .inputGradient: multiply(operands.output, operands.input, scratch)
@@ -103,17 +115,18 @@ final class OneByOneStep: Step {
         team.split(targetBlocks) { begin, end in
             apus_one_by_one_weights(&geometry, operands.weights, packed, begin, end)
         }
-        team.split(apus_one_by_one_chunks(&geometry)) { begin, end in
-            apus_one_by_one_multiply(&geometry, x, packed, y, begin, end)
+        let (own, each) = (packed + sharedCount, ownCount)
+        team.share(apus_one_by_one_chunks(&geometry)) { member, begin, end in
+            apus_one_by_one_multiply(&geometry, x, packed, y, own + member * each, begin, end)
         }
     }
 
     /// Every member sums over all pixels.
     private func correlate(_ scratch: UnsafeMutablePointer<Float>) {
         let sums = isExact ? operands.weights : scratch
-        let own = scratch + sumCount
+        let own = scratch + sharedCount
         let (count, each, splitsSources) = (
-            splitsSources ? sourceBlocks : targetBlocks, pairCount, splitsSources
+            splitsSources ? sourceBlocks : targetBlocks, ownCount, splitsSources
         )
         team.run { member in
             let share = count * member / team.threads..<count * (member + 1) / team.threads
@@ -128,7 +141,8 @@ final class OneByOneStep: Step {
                 apus_one_by_one_correlate(
                     &geometry, operands.input.assumingMemoryBound(to: Float.self),
                     operands.output.assumingMemoryBound(to: Float.self), sums, row,
-                    sources.lowerBound, sources.upperBound, targets.lowerBound, targets.upperBound)
+                    own + member * each, sources.lowerBound, sources.upperBound, targets.lowerBound,
+                    targets.upperBound)
             }
         }
         if isExact { return }
@@ -144,9 +158,23 @@ extension ConvolutionProblem {
     func oneByOne(_ operands: ConvolutionStep.Operands) -> apus_one_by_one {
         let turns = pass == .inputGradient
         let (source, target) = turns ? (output, input) : (input, output)
+        let normalization = operands.normalization
+        precondition((normalization != nil) == normalizes, "nobody says how to normalize")
+        // Where the vectors lie is known when the step is bound; until then they are somewhere.
         return apus_one_by_one(
             batch: source[0], sources: source[1], targets: target[1],
-            pixels: source[2] * source[3], transposes: turns, adds: adds,
+            sourceBlocks: normalization?.blocks ?? (source[1] + 15) / 16,
+            pixels: source[2] * source[3], transposes: turns,
+            normalization: normalization.map { UnsafePointer($0.mean) },
+            rectifies: normalization?.rectifies ?? false, adds: adds,
             signs: operands.signs.map { UnsafeRawPointer($0) })
+    }
+}
+
+extension ConvolutionStep.Operands {
+    /// Writes what kernels normalize with, where a step has bound it.
+    func normalize(_ geometry: apus_one_by_one) {
+        guard let normalization, let vectors = geometry.normalization else { return }
+        normalization.fill(UnsafeMutablePointer(mutating: vectors))
     }
 }

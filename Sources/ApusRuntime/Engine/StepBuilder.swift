@@ -81,7 +81,8 @@ struct StepBuilder {
             let count = count(node.outputs[0])
             return KernelStep { _, _ in y.update(repeating: value, count: count) }
 
-        case .convolution, .convolutionInputGradient, .convolutionWeightGradient:
+        case .convolution, .convolutionInputGradient, .convolutionWeightGradient,
+            .convolutionOfNormalized, .weightGradientOfNormalized:
             return try convolution(node)
 
         case .normalizedConvolution(let window, let groups, let n):

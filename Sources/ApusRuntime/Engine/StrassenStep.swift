@@ -75,14 +75,20 @@ final class StrassenStep: Step {
         }
     }
 
-    var scratchBytes: Int { (sharedCount + ownCount * team.threads) * MemoryLayout<Float>.stride }
+    var scratchBytes: Int {
+        let vectors = operands.normalization?.vectorCount ?? 0
+        return (vectors + sharedCount + ownCount * team.threads) * MemoryLayout<Float>.stride
+    }
 
     func bind(scratch: UnsafeMutableRawPointer) {
-        self.scratch = scratch.assumingMemoryBound(to: Float.self)
+        let vectors = scratch.assumingMemoryBound(to: Float.self)
+        self.scratch = vectors + (operands.normalization?.vectorCount ?? 0)
+        if operands.normalization != nil { geometry.o.normalization = UnsafePointer(vectors) }
     }
 
     func run(_ context: RunContext) {
         guard let scratch else { preconditionFailure("a step ran before it was bound") }
+        operands.normalize(geometry.o)
         let input = operands.input.assumingMemoryBound(to: Float.self)
         let output = operands.output.assumingMemoryBound(to: Float.self)
         switch pass {

@@ -104,6 +104,14 @@ public struct ReferenceExecutor: Sendable {
                     n, y, gamma: x[2], beta: x[3], mean: x[4], variance: x[5],
                     residual: n.addsResidual ? x[6] : nil)
             ]
+        case .convolutionOfNormalized(let window, let n):
+            let z = Self.normalize(
+                n, x[0], gamma: x[2], beta: x[3], mean: x[4], variance: x[5], residual: nil)
+            return [Self.convolution(z, x[1], nil, window, 1, output: shape)]
+        case .weightGradientOfNormalized(let window, let n):
+            let z = Self.normalize(
+                n, x[0], gamma: x[2], beta: x[3], mean: x[4], variance: x[5], residual: nil)
+            return [Self.convolutionWeightGradient(z, x[1], window, 1, weights: shape)]
         case .batchNormGradient(let n, let frozen):
             let dy = n.sumsGradients ? Self.combine(x[1], x[n.secondGradientOperand], +) : x[1]
             var gradient = Self.normalizationGradient(

@@ -269,9 +269,15 @@ void apus_stem_weight_gradient_finish(const apus_stem *s, const float *sums, lon
 /// One convolution, or with `transposes` the input gradient of one, as a convolution.
 typedef struct {
     long batch, sources, targets;
+    /// Channel blocks of an image of sources: more than theirs where they are the first of a wider one.
+    long sourceBlocks;
     /// Of an image.
     long pixels;
     bool transposes;
+    /// Unless null, of x (x - mean) * scale + shift is read, or what of it is positive: mean, scale and shift
+    /// behind each other, of whole blocks of sources.
+    const float *normalization;
+    bool rectifies;
     /// Products are added to what y holds: where `signs`, bits in the order of y, are set if they are not null.
     bool adds;
     const void *signs;
@@ -283,12 +289,15 @@ long apus_one_by_one_weight_count(const apus_one_by_one *o);
 void apus_one_by_one_weights(const apus_one_by_one *o, const float *weights, float *u, long begin, long end);
 /// Parts of the images' pixels.
 long apus_one_by_one_chunks(const apus_one_by_one *o);
+/// Floats of a thread's scratch to normalize so many blocks of sources; none if nothing is normalized.
+long apus_one_by_one_scratch(const apus_one_by_one *o, long sourceBlocks);
 /// y = x * weights for chunks begin..<end.
-void apus_one_by_one_multiply(const apus_one_by_one *o, const float *x, const float *u, float *y, long begin, long end);
+void apus_one_by_one_multiply(
+    const apus_one_by_one *o, const float *x, const float *u, float *y, float *scratch, long begin, long end);
 /// Weight gradients s[target][source] of some blocks of sources and of targets, in rows of `row` floats:
 /// whole blocks of sources and, of targets, multiples of four.
 void apus_one_by_one_correlate(
-    const apus_one_by_one *o, const float *x, const float *dy, float *s, long row,
+    const apus_one_by_one *o, const float *x, const float *dy, float *s, long row, float *scratch,
     long firstSource, long lastSource, long firstTarget, long lastTarget);
 /// The same of images in brain floats, for machines with AVX512-BF16.
 void apus_one_by_one_correlate_pairs(

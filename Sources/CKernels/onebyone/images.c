@@ -6,17 +6,21 @@
 long apus_one_by_one_chunks(const apus_one_by_one *o) { return o->batch * chunks_per_image(o, IMAGE_CHUNK); }
 
 void apus_one_by_one_multiply(
-    const apus_one_by_one *o, const float *x, const float *u, float *y, long begin, long end) {
+    const apus_one_by_one *o, const float *x, const float *u, float *y, float *scratch, long begin, long end) {
     const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
     const long plane = o->pixels * 16, noOffset = 0;
     Product p = {
-        .xBlock = plane, .yBlock = plane, .channels = o->sources, .offsets = &noOffset, .taps = 1,
+        .xBlock = o->normalization ? IMAGE_CHUNK * 16 : plane, .yBlock = plane, .channels = o->sources, .offsets = &noOffset, .taps = 1,
         .joins = o->adds };
     for (long index = begin; index < end; index++) {
         const Chunk chunk = chunk_at(o, index, IMAGE_CHUNK);
         const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, IMAGE_CHUNK);
-        const float *from = chunk_of(o, x, o->sources, chunk, 0);
-        float *to = (float *)chunk_of(o, y, o->targets, chunk, 0);
+        const float *from = chunk_of(o, x, o->sourceBlocks, chunk, 0);
+        if (o->normalization) {
+            apus_normalize_chunk(o, x, chunk, 0, blocksIn, scratch, p.xBlock);
+            from = scratch;
+        }
+        float *to = (float *)chunk_of(o, y, blocksOut, chunk, 0);
         const long groups = (chunk.count + MOST_PIXELS - 1) / MOST_PIXELS;
         // The block of the next chunk that is being fetched, and how much of it has been.
         long block = 0, fetched = 0;
@@ -29,7 +33,7 @@ void apus_one_by_one_multiply(
                 p.y = to + target * plane + first * 16;
                 if (o->signs) p.signs = (const signs_16 *)o->signs + (p.y - y) / 16;
                 p.next = (const char *)(
-                    block < blocksIn ? chunk_of(o, x, o->sources, next, block) + fetched * 16 : from);
+                    block < blocksIn ? chunk_of(o, x, o->sourceBlocks, next, block) + fetched * 16 : from);
                 p.lines = block < blocksIn ? next.count - fetched : 0;
                 apus_product(&p, count, target + 1 < blocksOut);
                 fetched += o->sources;

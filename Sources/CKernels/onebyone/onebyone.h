@@ -31,11 +31,15 @@ static inline Chunk chunk_at(const apus_one_by_one *o, long index, long most) {
     return (Chunk){ index / parts, begin, end - begin };
 }
 
-/// Where a chunk of a channel block begins in an image.
+/// Where a chunk of a channel block begins in images of so many blocks.
 static inline const float *chunk_of(
-    const apus_one_by_one *o, const float *image, long channels, Chunk chunk, long block) {
-    return image + ((chunk.image * BLOCKS(channels) + block) * o->pixels + chunk.pixel) * 16;
+    const apus_one_by_one *o, const float *image, long perImage, Chunk chunk, long block) {
+    return image + ((chunk.image * perImage + block) * o->pixels + chunk.pixel) * 16;
 }
+
+/// A chunk of so many blocks of x, the first of which is `first`, normalized into blocks `stride` floats apart.
+void apus_normalize_chunk(
+    const apus_one_by_one *o, const float *x, Chunk chunk, long first, long blocks, float *to, long stride);
 
 /// s[output][input block] (+)= sum over pixels of x[input block][pixel] * dy[output][pixel] of four outputs and one to
 /// four blocks. Meanwhile as many cache lines at `next` are fetched as there are pixels.

@@ -34,9 +34,8 @@ static float *plane_of(const apus_strassen *s, const float *image, long channels
     return (float *)image + plane * s->inputHeight * s->inputWidth * 16;
 }
 
-WIDE void apus_strassen_gather(
-    const apus_strassen *s, const float *x, Chunk chunk, long half, long first, long blocks, Matrix to) {
-    first += half * (s->o.sources / 32);
+static WIDE void gather(
+    const apus_strassen *s, const float *x, Chunk chunk, long first, long blocks, Matrix to) {
     for (long i = 0; i < blocks; i++) {
         const float *plane = plane_of(s, x, s->o.sources, chunk, first + i);
         long row = chunk.pixel / s->width, column = chunk.pixel % s->width;
@@ -46,6 +45,12 @@ WIDE void apus_strassen_gather(
             if (++column == s->width) { column = 0; row++; }
         }
     }
+}
+
+void apus_strassen_copy(
+    const apus_strassen *s, const float *x, Chunk chunk, long first, long blocks, Matrix to) {
+    if (s->o.normalization) apus_normalize_chunk(&s->o, x, chunk, first, blocks, to.base, to.block);
+    else gather(s, x, chunk, first, blocks, to);
 }
 
 WIDE void apus_strassen_spread(

@@ -26,11 +26,17 @@ static inline Chunk partner(const apus_strassen *s, Chunk chunk) {
     return (Chunk){ chunk.image + s->o.batch / 2, chunk.pixel, chunk.count };
 }
 
-/// Half of the channels of a chunk, from the half's block `first` on.
-static inline Matrix half_of(
-    const apus_strassen *s, const float *image, long channels, Chunk chunk, long half, long first) {
-    return (Matrix){ (float *)chunk_of(&s->o, image, channels, chunk, half * (channels / 32) + first),
-                     s->o.pixels * 16 };
+/// A chunk of the sources or of the targets, from a channel block on.
+static inline Matrix sources_of(const apus_strassen *s, const float *x, Chunk chunk, long block) {
+    return (Matrix){ (float *)chunk_of(&s->o, x, s->o.sourceBlocks, chunk, block), s->o.pixels * 16 };
+}
+static inline Matrix targets_of(const apus_strassen *s, const float *y, Chunk chunk, long block) {
+    return (Matrix){ (float *)chunk_of(&s->o, y, s->o.targets / 16, chunk, block), s->o.pixels * 16 };
+}
+
+/// Whether sources are copied before they are summed: those that a stride meets, or normalized ones.
+static inline bool copies_sources(const apus_strassen *s) {
+    return (s->stride > 1 && !s->o.transposes) || s->o.normalization;
 }
 
 /// Four matrices of so many blocks that lie behind each other.
@@ -45,9 +51,8 @@ void apus_strassen_left(Quarters a, Quarters s, long blocks, long pixels);
 /// T1 to T4 of b.
 void apus_strassen_right(Quarters b, Quarters t, long blocks, long pixels);
 
-/// With a stride: the pixels of half the channels that the convolution reads.
-void apus_strassen_gather(
-    const apus_strassen *s, const float *x, Chunk chunk, long half, long first, long blocks, Matrix to);
+/// The pixels of some blocks that the convolution reads: those that a stride meets, or normalized ones.
+void apus_strassen_copy(const apus_strassen *s, const float *x, Chunk chunk, long first, long blocks, Matrix to);
 /// The opposite for a pair of blocks, with zeros between.
 void apus_strassen_spread(const apus_strassen *s, Matrix from, Chunk chunk, long first, float *y);
 

@@ -2,9 +2,9 @@
 #include "strassen.h"
 #include "product.h"
 
-/// Pixels of a chunk: both images' and the sums of them take 640 KiB.
+/// Pixels of a chunk: both images', if need be their normalized pixels, and the sums of them take 640 KiB.
 static long most_pixels(const apus_strassen *s) {
-    const long fitting = 40960 / s->o.sources;
+    const long fitting = (s->o.normalization ? 27306 : 40960) / s->o.sources;
     return fitting < MOST_PIXELS ? MOST_PIXELS : fitting > IMAGE_CHUNK ? IMAGE_CHUNK : fitting;
 }
 
@@ -13,9 +13,10 @@ long apus_strassen_chunks(const apus_strassen *s) {
 }
 
 long apus_strassen_scratch(const apus_strassen *s) {
-    // Sums, two results of a pair of blocks and, with a stride, the pixels that are read or written.
-    const long strided = s->stride == 1 ? 0 : s->o.transposes ? 4 * 32 : 2 * s->o.sources;
-    return (2 * s->o.sources + 2 * 32 + strided) * most_pixels(s);
+    // Sums, two results of a pair of blocks and copies of the pixels that are read or, with a stride, written.
+    const bool spreads = s->stride > 1 && s->o.transposes;
+    const long copies = copies_sources(s) ? 2 * s->o.sources : spreads ? 4 * 32 : 0;
+    return (2 * s->o.sources + 2 * 32 + copies) * most_pixels(s);
 }
 
 /// Whether results are written past the caches: lines that are only written need not be read first, nor take the place
@@ -147,18 +148,17 @@ static void multiply(Chain c, long pixels) {
 }
 
 /// The last pair of blocks, by direct sums, where halves would be half a pair longer.
-static void multiply_rest(const apus_strassen *s, const float *x, const float *u, float *y, Chunk chunk) {
+static void multiply_rest(const apus_strassen *s, Matrix x, const float *u, float *y, Chunk chunk) {
     const apus_one_by_one *o = &s->o;
-    const long plane = o->pixels * 16, noOffset = 0, groups = (chunk.count + MOST_PIXELS - 1) / MOST_PIXELS;
-    const float *from = chunk_of(o, x, o->sources, chunk, 0);
-    float *to = (float *)chunk_of(o, y, o->targets, chunk, o->targets / 16 - 2);
+    const long noOffset = 0, groups = (chunk.count + MOST_PIXELS - 1) / MOST_PIXELS;
+    const Matrix to = targets_of(s, y, chunk, o->targets / 16 - 2);
     Product p = {
-        .xBlock = plane, .yBlock = plane, .u = u, .channels = o->sources, .offsets = &noOffset, .taps = 1,
-        .joins = o->adds, .next = (const char *)from };
+        .xBlock = x.block, .yBlock = to.block, .u = u, .channels = o->sources, .offsets = &noOffset, .taps = 1,
+        .joins = o->adds, .next = (const char *)x.base };
     for (long group = 0; group < groups; group++) {
         const long first = chunk.count * group / groups, end = chunk.count * (group + 1) / groups;
-        p.x = from + first * 16;
-        p.y = to + first * 16;
+        p.x = x.base + first * 16;
+        p.y = to.base + first * 16;
         if (o->signs) p.signs = (const signs_16 *)o->signs + (p.y - y) / 16;
         apus_product(&p, end - first, true);
     }
@@ -171,11 +171,11 @@ void apus_strassen_multiply(
     const long most = most_pixels(s), block = most * 16;
     const long pairs = o->targets / 64, channels = o->sources / 2, blocks = channels / 16;
     const long half = channels * 32, quarter = pairs * half;
-    const bool gathers = s->stride > 1 && !o->transposes, spreads = s->stride > 1 && o->transposes;
+    const bool copies = copies_sources(s), spreads = s->stride > 1 && o->transposes;
     const Quarters sums = quarters_at(scratch, block, blocks);
     const Matrix none = {0}, m = { scratch + 4 * blocks * block, block };
     const Matrix n = { m.base + 2 * block, block };
-    float *const strided = n.base + 2 * block;
+    float *const copied = n.base + 2 * block;
     const float *const joined = o->adds ? y : 0;
     const bool streams = outgrows_caches(s), hasRest = o->targets % 64;
 #define CHAIN(LINKS) (Chain){ LINKS, sizeof LINKS / sizeof *LINKS, channels, 0, &f, joined, o->signs, streams }
@@ -183,20 +183,20 @@ void apus_strassen_multiply(
         const Chunk chunk = chunk_at(o, index, most), chunks[] = { chunk, partner(s, chunk) };
         const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, most);
         Fetch f = {
-            .from = chunk_of(o, x, o->sources, next, 0), .plane = o->pixels * 16,
+            .from = sources_of(s, x, next, 0).base, .plane = o->pixels * 16,
             .blocks = 2 * blocks, .lines = next.count };
-        f.distance = chunk_of(o, x, o->sources, partner(s, next), 0) - f.from - f.blocks * f.plane;
-        if (gathers) f.block = 2 * f.blocks;
-        Quarters a = quarters_at(strided, block, blocks);
+        f.distance = sources_of(s, x, partner(s, next), 0).base - f.from - f.blocks * f.plane;
+        if (s->stride > 1 && !spreads) f.block = 2 * f.blocks;
+        Quarters a = quarters_at(copied, block, blocks);
         for (long i = 0; i < 4; i++) {
-            if (gathers) apus_strassen_gather(s, x, chunks[i / 2], i % 2, 0, blocks, a.q[i]);
-            else a.q[i] = half_of(s, x, o->sources, chunks[i / 2], i % 2, 0);
+            if (copies) apus_strassen_copy(s, x, chunks[i / 2], i % 2 * blocks, blocks, a.q[i]);
+            else a.q[i] = sources_of(s, x, chunks[i / 2], i % 2 * blocks);
         }
         apus_strassen_left(a, sums, blocks, chunk.count);
         for (long pair = 0; pair < pairs; pair++) {
-            Quarters c = quarters_at(strided, block, 2);
+            Quarters c = quarters_at(copied, block, 2);
             for (long i = 0; i < 4 && !spreads; i++)
-                c.q[i] = half_of(s, y, o->targets, chunks[i / 2], 0, 2 * (i % 2 * pairs + pair));
+                c.q[i] = targets_of(s, y, chunks[i / 2], 2 * (i % 2 * pairs + pair));
             const float *b11 = u + pair * 2 * half, *b21 = b11 + half;
             const float *b22 = u + (pair + pairs) * 2 * half + half;
             const float *t1 = t + pair * half, *t2 = t1 + quarter, *t3 = t2 + quarter, *t4 = t3 + quarter;
@@ -215,6 +215,8 @@ void apus_strassen_multiply(
             for (long i = 0; i < 4 && spreads; i++)
                 apus_strassen_spread(s, c.q[i], chunks[i / 2], 2 * (i % 2 * pairs + pair), y);
         }
-        for (long i = 0; i < 2 && hasRest; i++) multiply_rest(s, x, u + 2 * pairs * 2 * half, y, chunks[i]);
+        // Halves of a chunk's sources lie behind each other even where they are copies.
+        for (long i = 0; i < 2 && hasRest; i++)
+            multiply_rest(s, a.q[2 * i], u + 2 * pairs * 2 * half, y, chunks[i]);
     }
 }

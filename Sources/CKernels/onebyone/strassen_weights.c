@@ -10,7 +10,7 @@ static long smaller(long a, long b) { return a < b ? a : b; }
 
 long apus_strassen_gradient_scratch(const apus_strassen *s, long sourceBlocks, long targetBlocks) {
     const long sources = smaller(sourceBlocks, MOST_BLOCKS), targets = smaller(targetBlocks, MOST_BLOCKS);
-    return 4 * (sources + targets + (s->stride == 1 ? 0 : sources)) * GRADIENT_CHUNK * 16;
+    return 4 * (sources + targets + (copies_sources(s) ? sources : 0)) * GRADIENT_CHUNK * 16;
 }
 
 /// The planes of a chunk that is worked on next, some blocks of each half of both images.
@@ -31,8 +31,8 @@ static const float *next_plane(Fetch *f, const float *here) {
     const Chunk chunk = image ? partner(f->s, f->chunk) : f->chunk;
     const apus_one_by_one *o = &f->s->o;
     return plane < f->targets
-        ? half_of(f->s, f->dy, o->targets, chunk, half, f->firstTarget + plane).base
-        : half_of(f->s, f->x, o->sources, chunk, half, f->firstSource + plane - f->targets).base;
+        ? targets_of(f->s, f->dy, chunk, half * (o->targets / 32) + f->firstTarget + plane).base
+        : sources_of(f->s, f->x, chunk, half * (o->sources / 32) + f->firstSource + plane - f->targets).base;
 }
 
 /// s (+)= a turned * b, of so many blocks and pixels.
@@ -62,19 +62,19 @@ static void correlate_part(
     const long chunks = o->batch / 2 * chunks_per_image(o, GRADIENT_CHUNK);
     const Quarters left = quarters_at(scratch, block, targets);
     const Quarters right = quarters_at(scratch + 4 * targets * block, block, sources);
-    float *const strided = scratch + 4 * (targets + sources) * block;
+    float *const copied = scratch + 4 * (targets + sources) * block;
     sums += firstTarget * 16 * row + firstSource * 16;
     for (long index = 0; index < chunks; index++) {
         const Chunk chunk = chunk_at(o, index, GRADIENT_CHUNK), both[] = { chunk, partner(s, chunk) };
         Fetch f = {
             s, x, dy, chunk_at(o, index + 1 < chunks ? index + 1 : index, GRADIENT_CHUNK),
             firstSource, s->stride == 1 ? sources : 0, firstTarget, targets, 0 };
-        Quarters a, b = quarters_at(strided, block, sources);
+        Quarters a, b = quarters_at(copied, block, sources);
         for (long i = 0; i < 4; i++) {
-            a.q[i] = half_of(s, dy, o->targets, both[i % 2], i / 2, firstTarget);
-            if (s->stride > 1)
-                apus_strassen_gather(s, x, both[i / 2], i % 2, firstSource, sources, b.q[i]);
-            else b.q[i] = half_of(s, x, o->sources, both[i / 2], i % 2, firstSource);
+            a.q[i] = targets_of(s, dy, both[i % 2], i / 2 * (o->targets / 32) + firstTarget);
+            const long source = i % 2 * (o->sources / 32) + firstSource;
+            if (copies_sources(s)) apus_strassen_copy(s, x, both[i / 2], source, sources, b.q[i]);
+            else b.q[i] = sources_of(s, x, both[i / 2], source);
         }
         apus_strassen_left(a, left, targets, chunk.count);
         apus_strassen_right(b, right, sources, chunk.count);

@@ -45,30 +45,39 @@ void apus_correlate(
     kernels[blocks - 1](x, xBlock, dy, s, row, pixels, adds, next);
 }
 
+long apus_one_by_one_scratch(const apus_one_by_one *o, long sourceBlocks) {
+    const long most = IMAGE_CHUNK > GRADIENT_CHUNK ? IMAGE_CHUNK : GRADIENT_CHUNK;
+    return o->normalization ? sourceBlocks * most * 16 : 0;
+}
+
 void apus_one_by_one_correlate(
-    const apus_one_by_one *o, const float *x, const float *dy, float *s, long row,
+    const apus_one_by_one *o, const float *x, const float *dy, float *s, long row, float *scratch,
     long firstSource, long lastSource, long firstTarget, long lastTarget) {
-    const long plane = o->pixels * 16, chunks = o->batch * chunks_per_image(o, GRADIENT_CHUNK);
+    const long chunks = o->batch * chunks_per_image(o, GRADIENT_CHUNK);
     // Up to four blocks of sources at once, in equal groups: a rest of one would be slow.
     const long sources = lastSource - firstSource, groups = (sources + 3) / 4;
+    const long targetBlocks = BLOCKS(o->targets), block = (o->normalization ? GRADIENT_CHUNK : o->pixels) * 16;
     for (long index = 0; index < chunks; index++) {
         const Chunk chunk = chunk_at(o, index, GRADIENT_CHUNK);
         const Chunk next = chunk_at(o, index + 1 < chunks ? index + 1 : index, GRADIENT_CHUNK);
+        const float *const first =
+            o->normalization ? scratch : chunk_of(o, x, o->sourceBlocks, chunk, firstSource);
+        if (o->normalization) apus_normalize_chunk(o, x, chunk, firstSource, sources, scratch, block);
         long source = firstSource, target = firstTarget;
         for (long group = 0; group < groups; group++) {
             const long i = firstSource + sources * group / groups;
             const long blocks = firstSource + sources * (group + 1) / groups - i;
-            const float *from = chunk_of(o, x, o->sources, chunk, i);
+            const float *from = first + (i - firstSource) * block;
             for (long k = firstTarget; k < lastTarget; k++) {
-                const float *with = chunk_of(o, dy, o->targets, chunk, k);
+                const float *with = chunk_of(o, dy, targetBlocks, chunk, k);
                 for (long lane = 0; lane < LANES(o->targets, k); lane += 4) {
                     // The next chunk is fetched a block at a time; afterwards what is here already.
                     const float *ahead = with;
-                    if (source < lastSource) ahead = chunk_of(o, x, o->sources, next, source++);
+                    if (source < lastSource) ahead = chunk_of(o, x, o->sourceBlocks, next, source++);
                     else if (target < lastTarget)
-                        ahead = chunk_of(o, dy, o->targets, next, target++);
+                        ahead = chunk_of(o, dy, targetBlocks, next, target++);
                     kernels[blocks - 1](
-                        from, plane, with + lane, s + (k * 16 + lane) * row + i * 16, row,
+                        from, block, with + lane, s + (k * 16 + lane) * row + i * 16, row,
                         chunk.count, index > 0, (const char *)ahead);
                 }
             }
