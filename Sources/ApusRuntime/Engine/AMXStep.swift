@@ -160,11 +160,14 @@ final class AMXStep: Step {
         return kept == nil ? AMXStep.weightBytes(geometries) + AMXStep.biasCount(problem) * 4 : 0
     }
 
+    /// Of one member, with what keeps it apart from the next.
     private var memberBytes: Int {
         guard problem.pass != .weightGradient else {
             return firstBytes + apus_amx_gradient_scratch(&geometries[0], mostTargets)
+                + MemberScratch.gap * 4
         }
-        return geometries.indices.map { apus_amx_scratch(&geometries[$0]) }.max() ?? 0
+        return (geometries.indices.map { apus_amx_scratch(&geometries[$0]) }.max() ?? 0)
+            + MemberScratch.gap * 4
     }
 
     var scratchBytes: Int {

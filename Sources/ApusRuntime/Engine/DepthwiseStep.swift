@@ -65,7 +65,9 @@ final class DepthwiseStep: Step {
         let sums = problem.pass == .weightGradient ? chunks : 1
         packedCount = sums * channelBlocks * (taps + 1) * block
         let line = Arena.alignment / MemoryLayout<Float>.stride
-        memberCount = withUnsafePointer(to: geometry) { apus_depthwise_scratch(block, $0) }
+        memberCount =
+            withUnsafePointer(to: geometry) { apus_depthwise_scratch(block, $0) }
+            + MemberScratch.gap
             .roundedUp(to: line)
         kept =
             problem.inference && problem.pass == .forward ? Arena(count: packedCount) : nil

@@ -79,14 +79,14 @@ final class OneByOneStep: Step {
         }
     }
 
-    /// Floats of one member: for pairs of pixels or normalized ones.
-    private var ownCount: Int {
-        pairCount + apus_one_by_one_scratch(&geometry, sourceBlocks)
+    /// For pairs of pixels or normalized ones.
+    private var own: MemberScratch {
+        MemberScratch(pairCount + apus_one_by_one_scratch(&geometry, sourceBlocks), team)
     }
 
     var scratchBytes: Int {
         let vectors = operands.normalization?.vectorCount ?? 0
-        return (vectors + sharedCount + ownCount * team.threads) * MemoryLayout<Float>.stride
+        return (vectors + sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
     func bind(scratch: UnsafeMutableRawPointer) {
@@ -115,19 +115,18 @@ final class OneByOneStep: Step {
         team.split(targetBlocks) { begin, end in
             apus_one_by_one_weights(&geometry, operands.weights, packed, begin, end)
         }
-        let (own, each) = (packed + sharedCount, ownCount)
+        let (own, scratch) = (own, packed + sharedCount)
         team.share(apus_one_by_one_chunks(&geometry)) { member, begin, end in
-            apus_one_by_one_multiply(&geometry, x, packed, y, own + member * each, begin, end)
+            apus_one_by_one_multiply(
+                &geometry, x, packed, y, own.of(member, in: scratch), begin, end)
         }
     }
 
     /// Every member sums over all pixels.
     private func correlate(_ scratch: UnsafeMutablePointer<Float>) {
         let sums = isExact ? operands.weights : scratch
-        let own = scratch + sharedCount
-        let (count, each, splitsSources) = (
-            splitsSources ? sourceBlocks : targetBlocks, ownCount, splitsSources
-        )
+        let (own, ownStart) = (own, scratch + sharedCount)
+        let (count, splitsSources) = (splitsSources ? sourceBlocks : targetBlocks, splitsSources)
         team.run { member in
             let share = count * member / team.threads..<count * (member + 1) / team.threads
             if share.isEmpty { return }
@@ -135,13 +134,15 @@ final class OneByOneStep: Step {
             let targets = splitsSources ? 0..<targetBlocks : share
             if isShort {
                 apus_one_by_one_correlate_pairs(
-                    &geometry, operands.input, operands.output, sums, row, own + member * each,
+                    &geometry, operands.input, operands.output, sums, row,
+                    own.of(member, in: ownStart),
                     sources.lowerBound, sources.upperBound, targets.lowerBound, targets.upperBound)
             } else {
                 apus_one_by_one_correlate(
                     &geometry, operands.input.assumingMemoryBound(to: Float.self),
                     operands.output.assumingMemoryBound(to: Float.self), sums, row,
-                    own + member * each, sources.lowerBound, sources.upperBound, targets.lowerBound,
+                    own.of(member, in: ownStart), sources.lowerBound, sources.upperBound,
+                    targets.lowerBound,
                     targets.upperBound)
             }
         }

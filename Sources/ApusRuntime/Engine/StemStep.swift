@@ -57,11 +57,13 @@ final class StemStep: Step {
         return cachedWeights == nil ? weightCount : 0
     }
 
+    private var own: MemberScratch { MemberScratch(apus_stem_scratch(&geometry), team) }
+
     var keepsWeights: Bool { cachedWeights != nil }
     var keptBytes: Int { cachedWeights?.byteCount ?? 0 }
 
     var scratchBytes: Int {
-        (sharedCount + apus_stem_scratch(&geometry) * team.threads) * MemoryLayout<Float>.stride
+        (sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
     func bind(scratch: UnsafeMutableRawPointer) {
@@ -101,9 +103,9 @@ final class StemStep: Step {
         _ body: (_ member: Int, _ own: UnsafeMutablePointer<Float>, _ begin: Int, _ end: Int) ->
             Void
     ) {
-        let (own, each) = (scratch + sharedCount, apus_stem_scratch(&geometry))
+        let (own, start) = (own, scratch + sharedCount)
         team.share(apus_stem_units(&geometry)) { member, begin, end in
-            body(member, own + member * each, begin, end)
+            body(member, own.of(member, in: start), begin, end)
         }
     }
 }

@@ -66,18 +66,18 @@ final class StrassenStep: Step {
             ? (most(sources / 32), targets / 32) : (sources / 32, most(targets / 32))
     }
 
-    /// Floats of one member.
-    private var ownCount: Int {
+    private var own: MemberScratch {
         switch pass {
-        case .forward, .inputGradient: apus_strassen_scratch(&geometry)
+        case .forward, .inputGradient: MemberScratch(apus_strassen_scratch(&geometry), team)
         case .weightGradient:
-            apus_strassen_gradient_scratch(&geometry, halves.sources, halves.targets)
+            MemberScratch(
+                apus_strassen_gradient_scratch(&geometry, halves.sources, halves.targets), team)
         }
     }
 
     var scratchBytes: Int {
         let vectors = operands.normalization?.vectorCount ?? 0
-        return (vectors + sharedCount + ownCount * team.threads) * MemoryLayout<Float>.stride
+        return (vectors + sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
     func bind(scratch: UnsafeMutableRawPointer) {
@@ -103,7 +103,7 @@ final class StrassenStep: Step {
         _ packed: UnsafeMutablePointer<Float>
     ) {
         let sums = packed + apus_one_by_one_weight_count(&geometry.o)
-        let (own, each) = (packed + sharedCount, ownCount)
+        let (own, scratch) = (own, packed + sharedCount)
         team.split(targets / 16) { begin, end in
             apus_one_by_one_weights(&geometry.o, operands.weights, packed, begin, end)
         }
@@ -111,12 +111,9 @@ final class StrassenStep: Step {
             apus_strassen_weights(&geometry, packed, sums, begin, end)
         }
         let chunks = apus_strassen_chunks(&geometry)
-        team.run { member in
-            let begin = chunks * member / team.threads
-            let end = chunks * (member + 1) / team.threads
-            if begin == end { return }
+        team.share(chunks) { member, begin, end in
             apus_strassen_multiply(
-                &geometry, x, packed, sums, y, own + member * each, begin, end)
+                &geometry, x, packed, sums, y, own.of(member, in: scratch), begin, end)
         }
     }
 
@@ -125,7 +122,7 @@ final class StrassenStep: Step {
         _ x: UnsafeMutablePointer<Float>, _ dy: UnsafeMutablePointer<Float>,
         _ sums: UnsafeMutablePointer<Float>
     ) {
-        let (own, each, splitsSources) = (sums + sharedCount, ownCount, splitsSources)
+        let (own, scratch, splitsSources) = (own, sums + sharedCount, splitsSources)
         let count = (splitsSources ? sources : targets) / 32
         team.run { member in
             let share = count * member / team.threads..<count * (member + 1) / team.threads
@@ -133,7 +130,7 @@ final class StrassenStep: Step {
             let sources = splitsSources ? share : 0..<sources / 32
             let targets = splitsSources ? 0..<targets / 32 : share
             apus_strassen_correlate(
-                &geometry, x, dy, sums, own + member * each, sources.lowerBound,
+                &geometry, x, dy, sums, own.of(member, in: scratch), sources.lowerBound,
                 sources.upperBound, targets.lowerBound, targets.upperBound)
         }
         team.split(targets / 2) { begin, end in

@@ -88,10 +88,10 @@ final class WinogradStep: Step {
         }
     }
 
-    private var threadCount: Int {
+    private var own: MemberScratch {
         switch split {
-        case .channels: apus_winograd_pair_scratch(&geometry)
-        case .tiles: apus_winograd_scratch(&geometry, stride)
+        case .channels: MemberScratch(apus_winograd_pair_scratch(&geometry), team)
+        case .tiles: MemberScratch(apus_winograd_scratch(&geometry, stride), team)
         }
     }
 
@@ -99,7 +99,7 @@ final class WinogradStep: Step {
     var keptBytes: Int { cachedWeights?.byteCount ?? 0 }
 
     var scratchBytes: Int {
-        (sharedCount + threadCount * team.threads) * MemoryLayout<Float>.stride
+        (sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
     func bind(scratch: UnsafeMutableRawPointer) {
@@ -180,7 +180,9 @@ final class WinogradStep: Step {
         _ body: (_ member: Int, _ own: UnsafeMutablePointer<Float>, _ begin: Int, _ end: Int) ->
             Void
     ) {
-        let (own, each) = (scratch + sharedCount, threadCount)
-        team.share(count) { member, begin, end in body(member, own + member * each, begin, end) }
+        let (own, start) = (own, scratch + sharedCount)
+        team.share(count) { member, begin, end in
+            body(member, own.of(member, in: start), begin, end)
+        }
     }
 }

@@ -3,25 +3,27 @@
 #include "product.h"
 #include "../turn.h"
 
-long apus_one_by_one_chunks(const apus_one_by_one *o) { return o->batch * chunks_per_image(o, IMAGE_CHUNK); }
+static long most_pixels(const apus_one_by_one *o) { return o->normalization ? NORMALIZED_CHUNK : IMAGE_CHUNK; }
+
+long apus_one_by_one_chunks(const apus_one_by_one *o) { return o->batch * chunks_per_image(o, most_pixels(o)); }
 
 void apus_one_by_one_multiply(
     const apus_one_by_one *o, const float *x, const float *u, float *y, float *scratch, long begin, long end) {
     const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
     const long plane = o->pixels * 16, noOffset = 0;
     Product p = {
-        .xBlock = o->normalization ? IMAGE_CHUNK * 16 : plane, .yBlock = plane, .channels = o->sources, .offsets = &noOffset, .taps = 1,
+        .xBlock = o->normalization ? BLOCK_STRIDE(NORMALIZED_CHUNK) : plane, .yBlock = plane, .channels = o->sources, .offsets = &noOffset, .taps = 1,
         .joins = o->adds };
     for (long index = begin; index < end; index++) {
-        const Chunk chunk = chunk_at(o, index, IMAGE_CHUNK);
-        const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, IMAGE_CHUNK);
+        const Chunk chunk = chunk_at(o, index, most_pixels(o));
+        const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, most_pixels(o));
         const float *from = chunk_of(o, x, o->sourceBlocks, chunk, 0);
         if (o->normalization) {
             apus_normalize_chunk(o, x, chunk, 0, blocksIn, scratch, p.xBlock);
             from = scratch;
         }
         float *to = (float *)chunk_of(o, y, blocksOut, chunk, 0);
-        const long groups = (chunk.count + MOST_PIXELS - 1) / MOST_PIXELS;
+        const long groups = (chunk.count + GROUP_PIXELS - 1) / GROUP_PIXELS;
         // The block of the next chunk that is being fetched, and how much of it has been.
         long block = 0, fetched = 0;
         for (long target = 0; target < blocksOut; target += 2) {

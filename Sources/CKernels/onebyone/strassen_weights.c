@@ -10,7 +10,7 @@ static long smaller(long a, long b) { return a < b ? a : b; }
 
 long apus_strassen_gradient_scratch(const apus_strassen *s, long sourceBlocks, long targetBlocks) {
     const long sources = smaller(sourceBlocks, MOST_BLOCKS), targets = smaller(targetBlocks, MOST_BLOCKS);
-    return 4 * (sources + targets + (copies_sources(s) ? sources : 0)) * GRADIENT_CHUNK * 16;
+    return 4 * (sources + targets + (copies_sources(s) ? sources : 0)) * BLOCK_STRIDE(GRADIENT_CHUNK);
 }
 
 /// The planes of a chunk that is worked on next, some blocks of each half of both images.
@@ -58,7 +58,7 @@ static void correlate_part(
     long firstSource, long lastSource, long firstTarget, long lastTarget) {
     const apus_one_by_one *o = &s->o;
     const long sources = lastSource - firstSource, targets = lastTarget - firstTarget;
-    const long row = o->sources / 2, sum = row * (o->targets / 2), block = GRADIENT_CHUNK * 16;
+    const long row = o->sources / 2, sum = row * (o->targets / 2), block = BLOCK_STRIDE(GRADIENT_CHUNK);
     const long chunks = o->batch / 2 * chunks_per_image(o, GRADIENT_CHUNK);
     const Quarters left = quarters_at(scratch, block, targets);
     const Quarters right = quarters_at(scratch + 4 * targets * block, block, sources);

@@ -46,8 +46,7 @@ void apus_correlate(
 }
 
 long apus_one_by_one_scratch(const apus_one_by_one *o, long sourceBlocks) {
-    const long most = IMAGE_CHUNK > GRADIENT_CHUNK ? IMAGE_CHUNK : GRADIENT_CHUNK;
-    return o->normalization ? sourceBlocks * most * 16 : 0;
+    return o->normalization ? sourceBlocks * BLOCK_STRIDE(GRADIENT_CHUNK) : 0;
 }
 
 void apus_one_by_one_correlate(
@@ -56,7 +55,7 @@ void apus_one_by_one_correlate(
     const long chunks = o->batch * chunks_per_image(o, GRADIENT_CHUNK);
     // Up to four blocks of sources at once, in equal groups: a rest of one would be slow.
     const long sources = lastSource - firstSource, groups = (sources + 3) / 4;
-    const long targetBlocks = BLOCKS(o->targets), block = (o->normalization ? GRADIENT_CHUNK : o->pixels) * 16;
+    const long targetBlocks = BLOCKS(o->targets), block = o->normalization ? BLOCK_STRIDE(GRADIENT_CHUNK) : o->pixels * 16;
     for (long index = 0; index < chunks; index++) {
         const Chunk chunk = chunk_at(o, index, GRADIENT_CHUNK);
         const Chunk next = chunk_at(o, index + 1 < chunks ? index + 1 : index, GRADIENT_CHUNK);
