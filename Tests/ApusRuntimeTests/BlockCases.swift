@@ -163,6 +163,13 @@ extension GradientCase {
         return x
     }
 
+    static func normalizedConvolution(
+        _ net: inout TestNetwork, _ x: ValueID, _ channels: Int
+    ) throws -> ValueID {
+        let z = try net.append(.activation(.relu), try normalized(&net, "norm", x))
+        return try convolved(&net, "wide", z, channels)
+    }
+
     private static func denseBlock(
         _ net: inout TestNetwork, first: Int, growth: Int
     ) throws -> ValueID {

@@ -98,10 +98,35 @@ import Testing
     func inputsAreNormalized(
         _ algorithm: String, _ shape: (Shape, activation: ActivationFunction?, growth: Int)
     ) throws {
+        try normalizes(algorithm, shape.0, shape.activation, growth: shape.growth)
+    }
+
+    /// Channels that do not fill their blocks.
+    @Test func inputsOfBrokenBlocksAreNormalized() throws {
+        try normalizes("apus-1x1", [3, 24, 10, 11], .relu, growth: 20)
+        try normalizes("apus-1x1", [1, 7, 3, 3], nil, growth: 40)
+    }
+
+    /// Weights of 64 MiB need more scratch memory than an algorithm is granted that the library could replace.
+    @Test func largeWeightsAreNoExcuse() throws {
+        let conformance = try Conformance(
+            GradientCase("a wide convolution") { net in
+                let x = try net.blocked(try net.parameter("x", [2, 4096, 1, 2]))
+                return try GradientCase.normalizedConvolution(&net, x, 4096)
+            })
+        let setting = EngineSetting(algorithm: "apus-1x1")
+        let session = try conformance.session(setting)
+        #expect(session.implementations.count { $0.operation.contains("of normalized") } == 2)
+        let apart = EngineSetting(normalizesInputs: false, algorithm: "apus-1x1")
+        #expect(try conformance.run(session) == conformance.engine(apart))
+    }
+
+    private func normalizes(
+        _ algorithm: String, _ shape: Shape, _ activation: ActivationFunction?, growth: Int
+    ) throws {
         let conformance = try Conformance(
             GradientCase("dense block of 1x1 convolutions") { net in
-                try GradientCase.pointwiseDenseBlock(
-                    &net, shape.0, growth: shape.growth, shape.activation)
+                try GradientCase.pointwiseDenseBlock(&net, shape, growth: growth, activation)
             })
         let expected = try conformance.reference()
         let apart = try conformance.engine(

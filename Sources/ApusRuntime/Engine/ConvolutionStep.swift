@@ -44,6 +44,9 @@ final class ConvolutionStep: Step {
         guard let kind = algorithm.kind else {
             throw EngineError(description: "oneDNN has no algorithm \(algorithm.rawValue)")
         }
+        precondition(
+            !problem.normalizes && !(problem.adds && problem.pass == .inputGradient),
+            "the library normalizes no input and adds an input gradient to nothing")
         self.fold = fold
         let w = problem.window
         let padding = WeightPadding(problem, operands.weights)

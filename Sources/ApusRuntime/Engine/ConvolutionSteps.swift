@@ -28,7 +28,7 @@ extension StepBuilder {
             if isInference { tuner.evictCaches(team) }
             return ContinuousClock().measure(run) / .seconds(1)
         }
-        let algorithm = chosen.flatMap(ConvolutionAlgorithm.init) ?? .direct
+        let algorithm = chosen.flatMap(ConvolutionAlgorithm.init) ?? candidates.first ?? .direct
         do {
             return try step(problem, algorithm, operands, fold: fold)
         } catch  where algorithm != .direct {
@@ -80,7 +80,9 @@ extension StepBuilder {
             guard let step = try? step(problem, algorithm, operands) else { continue }
             // A scalar reference path is never worth timing beside another.
             if step.implementation?.hasPrefix("ref") ?? false { continue }
-            if algorithm != .direct && step.scratchBytes > mostScratchBytes { continue }
+            // Where the library cannot do it there is no other choice.
+            let isNeeded = algorithm == .direct || !candidates.contains(.direct)
+            if !isNeeded && step.scratchBytes > mostScratchBytes { continue }
             steps[algorithm.rawValue] = step
         }
         let most = steps.values.map(\.scratchBytes).max() ?? 0
