@@ -12,8 +12,8 @@ void apus_one_by_one_multiply(
     const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
     const long plane = o->pixels * 16, noOffset = 0;
     Product p = {
-        .xBlock = o->normalization ? BLOCK_STRIDE(NORMALIZED_CHUNK) : plane, .yBlock = plane, .channels = o->sources, .offsets = &noOffset, .taps = 1,
-        .joins = o->adds };
+        .xBlock = o->normalization ? BLOCK_STRIDE(NORMALIZED_CHUNK) : plane, .yBlock = plane,
+        .channels = o->sources, .offsets = &noOffset, .taps = 1, .joins = o->adds };
     for (long index = begin; index < end; index++) {
         const Chunk chunk = chunk_at(o, index, most_pixels(o));
         const Chunk next = chunk_at(o, index + 1 < end ? index + 1 : index, most_pixels(o));

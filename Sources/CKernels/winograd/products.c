@@ -57,7 +57,7 @@ static const Multiply singles[] = {
 void apus_winograd_multiply(
     long channels, long width, const float *v, long vBlock, const float *u, float *m, long mBlock,
     long count) {
-    // Of fewer products a smaller part of the results waits to be written (64 channels: 10.9 instead of 11.3 ms).
+    // Where few channels are summed, fewer results at once are faster (64 channels: 10.9 instead of 11.3 ms).
     const Multiply *kernel = width == 16 ? singles : channels <= 256 ? pairs + 1 : pairs;
     for (long tile = 0; tile < count; tile += kernel->tiles) {
         while (tile + kernel->tiles > count) kernel++;
