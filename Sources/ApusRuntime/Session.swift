@@ -59,6 +59,8 @@ public final class Session {
 
     private let library: Library
     private let arena: Arena
+    /// The steps hold pointers into it.
+    private let converted: ConvertedWeights
     private let team: Team
     private let steps: [(node: Node, step: any Step)]
     /// The steps before this one are the forward pass.
@@ -112,7 +114,7 @@ public final class Session {
             machine: machine, given: configuration.choices,
             file: configuration.usesTunerCache && configuration.tunes ? Tuner.cacheFile : nil,
             tunes: configuration.tunes)
-        let (library, planned, arena, steps) = try EngineThread.shared.perform {
+        let (library, planned, arena, converted, steps) = try EngineThread.shared.perform {
             team.configure()
             let library = try Library()
             let folding = Arena(count: program.graph.largestFoldedWeights)
@@ -136,12 +138,13 @@ public final class Session {
             planned.reserve(scratch: needs)
             let (arena, steps) = try build(planned)
             precondition(Session.scratch(steps) == needs, "steps are not what they were")
+            let converted = ConvertedWeights(steps.map(\.step))
             for (index, step) in steps {
                 let place = planned.plan.scratchOffsets[index] ?? 0
-                try step.bind(scratch: arena.base + place)
+                try step.bind(scratch: arena.base + place, converted: converted.base(of: step))
             }
             return (
-                library, planned, arena,
+                library, planned, arena, converted,
                 steps.map { (node: planned.graph.nodes[$0.index], step: $0.step) }
             )
         }
@@ -150,6 +153,7 @@ public final class Session {
         self.parameters = parameters
         self.library = library
         self.arena = arena
+        self.converted = converted
         self.team = team
         self.steps = steps
         let forwardNodes = program.graph.nodes.prefix(program.forwardCount)
@@ -160,7 +164,7 @@ public final class Session {
             step.implementation.map { (node.path, "\(node.op)", $0) }
         }
         workspaceBytes =
-            arena.byteCount + steps.map(\.step.keptBytes).reduce(0, +)
+            arena.byteCount + converted.byteCount + steps.map(\.step.keptBytes).reduce(0, +)
             + program.graph.largestFoldedWeights * MemoryLayout<Float>.stride
     }
 

@@ -14,6 +14,7 @@ import Testing
         ["train", "--model", "densenet40-cifar", "--batch", "16"],
         ["train", "--model", "resnet18-cifar", "--batch", "16"],
         ["infer", "--model", "resnet18", "--side", "224", "--batch", "4"],
+        ["infer", "--model", "densenet121", "--batch", "4"],
     ])
     func thePlanKnowsThePeak(arguments: [String]) throws {
         let result = try Command.start(

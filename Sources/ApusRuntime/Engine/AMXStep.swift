@@ -14,7 +14,8 @@ final class AMXStep: Step {
     private let team: Team
     private let fold: (() -> Void)?
     /// In use: weights and bias as the kernels read them, renewed when the parameters change.
-    private let kept: Arena?
+    private let keepsWeights: Bool
+    private var kept: UnsafeMutableRawPointer?
     private var keptVersion = -1
     private var scratch: UnsafeMutableRawPointer?
 
@@ -52,11 +53,7 @@ final class AMXStep: Step {
             geometries[i].members = team.threads
             geometries[i].flatten()
         }
-        let isKept = problem.inference && problem.pass == .forward
-        kept =
-            isKept
-            ? Arena(count: AMXStep.weightBytes(geometries) / 4 + AMXStep.biasCount(problem))
-            : nil
+        keepsWeights = problem.inference && problem.pass == .forward
     }
 
     private static func biasCount(_ problem: ConvolutionProblem) -> Int {
@@ -133,8 +130,9 @@ final class AMXStep: Step {
         }
     }
 
-    var keepsWeights: Bool { kept != nil }
-    var keptBytes: Int { kept?.byteCount ?? 0 }
+    var convertedCount: Int {
+        keepsWeights ? AMXStep.weightBytes(geometries) / 4 + AMXStep.biasCount(problem) : 0
+    }
 
     private var sourceBlocks: Int { (geometries[0].sources + 15) / 16 }
     private var targetBlocks: Int { (geometries[0].targets + 15) / 16 }
@@ -157,7 +155,7 @@ final class AMXStep: Step {
         guard problem.pass != .weightGradient else {
             return apus_amx_sum_count(&geometries[0], mostSources, mostTargets) * 4
         }
-        return kept == nil ? AMXStep.weightBytes(geometries) + AMXStep.biasCount(problem) * 4 : 0
+        return keepsWeights ? 0 : AMXStep.weightBytes(geometries) + AMXStep.biasCount(problem) * 4
     }
 
     /// Of one member, with what keeps it apart from the next.
@@ -174,8 +172,9 @@ final class AMXStep: Step {
         (problem.pass == .weightGradient ? 0 : firstBytes) + memberBytes * team.threads
     }
 
-    func bind(scratch: UnsafeMutableRawPointer) {
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
         self.scratch = scratch
+        kept = keepsWeights ? UnsafeMutableRawPointer(converted) : nil
         keptVersion = -1
     }
 
@@ -194,11 +193,11 @@ final class AMXStep: Step {
         _ x: UnsafeMutableRawPointer, _ y: UnsafeMutableRawPointer,
         _ scratch: UnsafeMutableRawPointer, _ version: Int
     ) {
-        let weights = kept.map { UnsafeMutableRawPointer($0.base) } ?? scratch
+        let weights = kept ?? scratch
         let own = scratch + firstBytes
         let isStale = operands.computesWeights || keptVersion != version
         if isStale { fold?() }
-        let isWanted = isStale || kept == nil
+        let isWanted = isStale || !keepsWeights
         let bias = operands.bias.map { from in
             let to = (weights + AMXStep.weightBytes(geometries)).assumingMemoryBound(to: Float.self)
             if isWanted {

@@ -17,7 +17,7 @@ final class ConvolutionStep: Step {
     private let weightArgument: Int32
     private let padding: WeightPadding?
     /// Inference keeps the converted weights and renews them when the parameters change.
-    private var cachedWeights: Arena?
+    private let keepsWeights: Bool
     private var cachedVersion = -1
     /// Renews the weights when the parameters have changed.
     private let fold: (() -> Void)?
@@ -109,24 +109,23 @@ final class ConvolutionStep: Step {
             reorder = try Primitive.reorder(library, from: weights, to: plainWeights)
         } else {
             reorder = try Primitive.reorder(library, from: plainWeights, to: weights)
-            if problem.inference {
-                cachedWeights = Arena(
-                    count: weights.byteCount / MemoryLayout<Float>.stride + 1)
-            }
         }
+        keepsWeights = reorder != nil && problem.inference && problem.pass == .forward
     }
 
     /// Converted weights first, then what the primitives themselves ask for.
     private var weightBytes: Int {
-        reorder == nil || cachedWeights != nil ? 0 : weights.byteCount.roundedUp(to: 4096)
+        reorder == nil || keepsWeights ? 0 : weights.byteCount.roundedUp(to: 4096)
     }
 
-    var keepsWeights: Bool { cachedWeights != nil }
+    var convertedCount: Int {
+        keepsWeights ? weights.byteCount.dividedRoundingUp(by: MemoryLayout<Float>.stride) : 0
+    }
 
     var keptBytes: Int {
         // Folded weights that are read as they are are this step's alone.
         let folded = fold != nil && !keepsWeights ? plainWeights.byteCount : 0
-        return folded + (cachedWeights?.byteCount ?? 0) + (padding?.padded.byteCount ?? 0)
+        return folded + (padding?.padded.byteCount ?? 0)
             + (reorder == nil ? 1 : 2) * Primitive.keptBytes
     }
 
@@ -134,12 +133,12 @@ final class ConvolutionStep: Step {
         weightBytes + max(primitive.scratchBytes, reorder?.scratchBytes ?? 0)
     }
 
-    func bind(scratch: UnsafeMutableRawPointer) throws {
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) throws {
         let rest = scratch + weightBytes
         try primitive.setScratch(rest)
         guard let reorder else { return }
         try reorder.setScratch(rest)
-        let converted = cachedWeights.map { UnsafeMutableRawPointer($0.base) } ?? scratch
+        let converted = keepsWeights ? UnsafeMutableRawPointer(converted) : scratch
         try primitive.set(weightArgument, weights, converted)
         let toPlain = pass == .weightGradient
         try reorder.set(
@@ -158,7 +157,7 @@ final class ConvolutionStep: Step {
         }
         let isStale = computesWeights || cachedVersion != context.parameterVersion
         if isStale { fold?() }
-        if isStale || cachedWeights == nil {
+        if isStale || !keepsWeights {
             padding?.add()
             reorder?.execute()
         }

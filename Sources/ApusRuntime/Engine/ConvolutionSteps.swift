@@ -88,10 +88,14 @@ extension StepBuilder {
         let most = steps.values.map(\.scratchBytes).max() ?? 0
         // Mapped, so that the system has it back at once.
         let scratch = Arena(count: most / MemoryLayout<Float>.stride + 1)
+        let converted = ConvertedWeights(steps.values)
         let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
         return steps.compactMapValues { step in
-            guard (try? step.bind(scratch: scratch.base)) != nil else { return nil }
-            let run = { withExtendedLifetime(scratch) { step.run(context) } }
+            let place = converted.base(of: step)
+            guard (try? step.bind(scratch: scratch.base, converted: place)) != nil else {
+                return nil
+            }
+            let run = { withExtendedLifetime((scratch, converted)) { step.run(context) } }
             run()
             return run
         }

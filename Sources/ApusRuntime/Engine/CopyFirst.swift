@@ -16,9 +16,12 @@ final class CopyFirst: Step {
     }
 
     var implementation: String? { step.implementation }
+    var convertedCount: Int { step.convertedCount }
     var keptBytes: Int { step.keptBytes }
     var scratchBytes: Int { step.scratchBytes }
-    func bind(scratch: UnsafeMutableRawPointer) throws { try step.bind(scratch: scratch) }
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) throws {
+        try step.bind(scratch: scratch, converted: converted)
+    }
     func run(_ context: RunContext) {
         copy()
         step.run(context)

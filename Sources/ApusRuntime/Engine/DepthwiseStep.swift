@@ -25,7 +25,7 @@ final class DepthwiseStep: Step {
     private var packed: UnsafeMutablePointer<Float>?
     private var members: UnsafeMutablePointer<Float>?
     /// Inference keeps the packed weights and renews them when the parameters change.
-    private let kept: Arena?
+    private let keepsWeights: Bool
     private var keptVersion = -1
 
     static func fits(_ problem: ConvolutionProblem) -> Bool {
@@ -69,22 +69,20 @@ final class DepthwiseStep: Step {
             withUnsafePointer(to: geometry) { apus_depthwise_scratch(block, $0) }
             + MemberScratch.gap
             .roundedUp(to: line)
-        kept =
-            problem.inference && problem.pass == .forward ? Arena(count: packedCount) : nil
+        keepsWeights = problem.inference && problem.pass == .forward
     }
 
-    var keepsWeights: Bool { kept != nil }
-    var keptBytes: Int { kept?.byteCount ?? 0 }
+    var convertedCount: Int { keepsWeights ? packedCount : 0 }
 
     var scratchBytes: Int {
-        ((kept == nil ? packedCount : 0) + team.threads * memberCount)
+        ((keepsWeights ? 0 : packedCount) + team.threads * memberCount)
             * MemoryLayout<Float>.stride
     }
 
-    func bind(scratch: UnsafeMutableRawPointer) {
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
         let base = scratch.assumingMemoryBound(to: Float.self)
         members = base
-        packed = kept?.base ?? base + team.threads * memberCount
+        packed = keepsWeights ? converted : base + team.threads * memberCount
         keptVersion = -1
     }
 
@@ -93,7 +91,7 @@ final class DepthwiseStep: Step {
         let bias = packed + channelBlocks * taps * block
         if problem.pass != .weightGradient {
             let isStale = operands.computesWeights || keptVersion != context.parameterVersion
-            if isStale || kept == nil { pack(packed, bias) }
+            if isStale || !keepsWeights { pack(packed, bias) }
             keptVersion = context.parameterVersion
         }
         let o = operands

@@ -12,7 +12,7 @@ final class DirectStep: Step {
     private let team: Team
     private let fold: (() -> Void)?
     /// Weights and bias as the kernels read them, renewed when the parameters change.
-    private let kept: Arena
+    private var kept: UnsafeMutablePointer<Float>?
     private var keptVersion = -1
     private var scratch: UnsafeMutablePointer<Float>?
 
@@ -46,25 +46,26 @@ final class DirectStep: Step {
         self.operands = operands
         self.team = team
         self.fold = fold
-        kept = Arena(
-            count: apus_direct_weight_count(&geometry) + output[1].roundedUp(to: 16))
     }
 
-    var keepsWeights: Bool { true }
-    var keptBytes: Int { kept.byteCount }
+    var convertedCount: Int {
+        apus_direct_weight_count(&geometry) + geometry.outputChannels.roundedUp(to: 16)
+    }
 
     var scratchBytes: Int {
         apus_direct_input_count(&geometry) * MemoryLayout<Float>.stride
     }
 
-    func bind(scratch: UnsafeMutableRawPointer) {
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
         self.scratch = scratch.assumingMemoryBound(to: Float.self)
+        kept = converted
         keptVersion = -1
     }
 
     func run(_ context: RunContext) {
-        guard let scratch else { preconditionFailure("a step ran before it was bound") }
-        let weights = kept.base
+        guard let scratch, let weights = kept else {
+            preconditionFailure("a step ran before it was bound")
+        }
         let bias = operands.bias.map { _ in weights + apus_direct_weight_count(&geometry) }
         if operands.computesWeights || keptVersion != context.parameterVersion {
             fold?()

@@ -39,7 +39,9 @@ extension StepBuilder {
         }
         // Most steps convert the folded weights at once; the others need them for themselves.
         var convolution = try step(folding)
-        if !convolution.keepsWeights { convolution = try step(Arena(count: weightShape.count)) }
+        if convolution.convertedCount == 0 {
+            convolution = try step(Arena(count: weightShape.count))
+        }
         guard n.addsResidual, memory(node.inputs[6]) != output else { return convolution }
         return CopyFirst(
             convolution, from: memory(node.inputs[6]), to: output,

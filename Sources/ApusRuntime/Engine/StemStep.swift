@@ -11,7 +11,8 @@ final class StemStep: Step {
     private let team: Team
     private let fold: (() -> Void)?
     /// Inference keeps the transformed weights and renews them when the parameters change.
-    private var cachedWeights: Arena?
+    private let keepsWeights: Bool
+    private var keptWeights: UnsafeMutablePointer<Float>?
     private var cachedVersion = -1
     private var scratch: UnsafeMutablePointer<Float>?
 
@@ -44,9 +45,7 @@ final class StemStep: Step {
         self.operands = operands
         self.team = team
         self.fold = fold
-        if problem.inference {
-            cachedWeights = Arena(count: apus_stem_weight_count(&geometry))
-        }
+        keepsWeights = problem.inference
     }
 
     private var weightCount: Int { apus_stem_weight_count(&geometry) }
@@ -54,20 +53,20 @@ final class StemStep: Step {
     /// Floats that all threads share: transformed weights, or a sum of their gradients for each.
     private var sharedCount: Int {
         if pass == .weightGradient { return weightCount * team.threads }
-        return cachedWeights == nil ? weightCount : 0
+        return keepsWeights ? 0 : weightCount
     }
 
     private var own: MemberScratch { MemberScratch(apus_stem_scratch(&geometry), team) }
 
-    var keepsWeights: Bool { cachedWeights != nil }
-    var keptBytes: Int { cachedWeights?.byteCount ?? 0 }
+    var convertedCount: Int { keepsWeights ? weightCount : 0 }
 
     var scratchBytes: Int {
         (sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
-    func bind(scratch: UnsafeMutableRawPointer) {
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
         self.scratch = scratch.assumingMemoryBound(to: Float.self)
+        keptWeights = keepsWeights ? converted : nil
         cachedVersion = -1
     }
 
@@ -85,10 +84,10 @@ final class StemStep: Step {
                 operands.weights)
             return
         }
-        let weights = cachedWeights?.base ?? scratch
+        let weights = keptWeights ?? scratch
         let isStale = operands.computesWeights || cachedVersion != context.parameterVersion
         if isStale { fold?() }
-        if cachedWeights == nil || isStale {
+        if !keepsWeights || isStale {
             apus_stem_weights(&geometry, operands.weights, weights)
         }
         cachedVersion = context.parameterVersion

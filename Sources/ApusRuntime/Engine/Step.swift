@@ -12,20 +12,22 @@ struct RunContext {
 protocol Step: AnyObject {
     /// Scratch memory the step uses while it runs; it holds other values before and after.
     var scratchBytes: Int { get }
-    /// Memory of its own that the step keeps between runs: converted weights, the library's primitives.
+    /// Floats of converted weights that the step keeps between runs, in memory of the session's. Where there are any,
+    /// it never reads the operands' weights but right after they were renewed.
+    var convertedCount: Int { get }
+    /// Memory of its own: the library's primitives, and weights that are stored for it alone.
     var keptBytes: Int { get }
-    /// Whether it never reads the operands' weights but right after they were renewed.
-    var keepsWeights: Bool { get }
     /// The name of the kernel: the library's, or that of our convolutions; nil for our other ones.
     var implementation: String? { get }
-    func bind(scratch: UnsafeMutableRawPointer) throws
+    /// Says where its memory lies; `converted` holds zeros, and is not used if there are no converted weights.
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) throws
     func run(_ context: RunContext)
 }
 
 extension Step {
     var implementation: String? { nil }
+    var convertedCount: Int { 0 }
     var keptBytes: Int { 0 }
-    var keepsWeights: Bool { false }
 }
 
 /// A step of one of our own kernels.
@@ -43,7 +45,7 @@ final class KernelStep: Step {
         self.body = body
     }
 
-    func bind(scratch: UnsafeMutableRawPointer) {
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
         self.scratch = scratch.assumingMemoryBound(to: Float.self)
     }
 
@@ -60,6 +62,8 @@ final class PrimitiveStep: Step {
     var implementation: String? { primitive.implementation }
     var scratchBytes: Int { primitive.scratchBytes }
     var keptBytes: Int { Primitive.keptBytes }
-    func bind(scratch: UnsafeMutableRawPointer) throws { try primitive.setScratch(scratch) }
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) throws {
+        try primitive.setScratch(scratch)
+    }
     func run(_ context: RunContext) { primitive.execute() }
 }

@@ -80,7 +80,7 @@ final class StrassenStep: Step {
         return (vectors + sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
-    func bind(scratch: UnsafeMutableRawPointer) {
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
         let vectors = scratch.assumingMemoryBound(to: Float.self)
         self.scratch = vectors + (operands.normalization?.vectorCount ?? 0)
         if operands.normalization != nil { geometry.o.normalization = UnsafePointer(vectors) }

@@ -69,7 +69,9 @@ final class VectorStep: Step {
     /// Folded weights are this step's alone.
     var keptBytes: Int { fold == nil ? 0 : rows * geometry.columns * MemoryLayout<Float>.stride }
     var scratchBytes: Int { 0 }
-    func bind(scratch: UnsafeMutableRawPointer) { foldedVersion = -1 }
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
+        foldedVersion = -1
+    }
 
     func run(_ context: RunContext) {
         let o = operands

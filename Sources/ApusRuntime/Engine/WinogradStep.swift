@@ -22,7 +22,8 @@ final class WinogradStep: Step {
     /// Units of tiles that a thread does at a time.
     private let stride: Int
     /// Inference keeps the transformed weights and renews them when the parameters change.
-    private var cachedWeights: Arena?
+    private let keepsWeights: Bool
+    private var keptWeights: UnsafeMutablePointer<Float>?
     private var cachedVersion = -1
     private var scratch: UnsafeMutablePointer<Float>?
 
@@ -73,9 +74,7 @@ final class WinogradStep: Step {
         self.fold = fold
         let share = (apus_winograd_units(&geometry) + team.threads - 1) / team.threads
         stride = min(apus_winograd_stride(&geometry), share)
-        if problem.inference, problem.pass == .forward {
-            cachedWeights = Arena(count: apus_winograd_weight_count(&geometry))
-        }
+        keepsWeights = problem.inference && problem.pass == .forward
     }
 
     /// Floats that all threads share: transformed weights, their gradients' sums or inputs.
@@ -84,7 +83,7 @@ final class WinogradStep: Step {
         switch split {
         case .channels: return apus_winograd_input_count(&geometry)
         case .tiles where pass == .weightGradient: return weights * team.threads
-        case .tiles: return cachedWeights == nil ? weights : 0
+        case .tiles: return keepsWeights ? 0 : weights
         }
     }
 
@@ -95,15 +94,15 @@ final class WinogradStep: Step {
         }
     }
 
-    var keepsWeights: Bool { cachedWeights != nil }
-    var keptBytes: Int { cachedWeights?.byteCount ?? 0 }
+    var convertedCount: Int { keepsWeights ? apus_winograd_weight_count(&geometry) : 0 }
 
     var scratchBytes: Int {
         (sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
-    func bind(scratch: UnsafeMutableRawPointer) {
+    func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
         self.scratch = scratch.assumingMemoryBound(to: Float.self)
+        keptWeights = keepsWeights ? converted : nil
         cachedVersion = -1
     }
 
@@ -119,8 +118,8 @@ final class WinogradStep: Step {
             pass == .forward
             ? (operands.input, operands.output) : (operands.output, operands.input)
         let bias = geometry.transposes ? nil : operands.bias
-        let weights = cachedWeights?.base ?? scratch
-        let needsWeights = cachedWeights == nil ? split == .tiles : isStale
+        let weights = keptWeights ?? scratch
+        let needsWeights = keepsWeights ? isStale : split == .tiles
         cachedVersion = context.parameterVersion
         if needsWeights {
             team.split(apus_winograd_pairs(&geometry)) { begin, end in
@@ -136,7 +135,7 @@ final class WinogradStep: Step {
             transformInput(x, scratch)
             forEachThread(apus_winograd_pairs(&geometry), scratch) { _, own, begin, end in
                 apus_winograd_by_pairs(
-                    &geometry, scratch, operands.weights, cachedWeights?.base, bias, y, own, begin,
+                    &geometry, scratch, operands.weights, keptWeights, bias, y, own, begin,
                     end)
             }
         }
