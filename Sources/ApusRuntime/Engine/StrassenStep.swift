@@ -104,11 +104,8 @@ final class StrassenStep: Step {
     ) {
         let sums = packed + apus_one_by_one_weight_count(&geometry.o)
         let (own, scratch) = (own, packed + sharedCount)
-        team.split(targets / 16) { begin, end in
-            apus_one_by_one_weights(&geometry.o, operands.weights, packed, begin, end)
-        }
-        team.split(targets / 64) { begin, end in
-            apus_strassen_weights(&geometry, packed, sums, begin, end)
+        team.split(apus_strassen_weight_units(&geometry)) { begin, end in
+            apus_strassen_weights(&geometry, operands.weights, packed, sums, begin, end)
         }
         let chunks = apus_strassen_chunks(&geometry)
         team.share(chunks) { member, begin, end in

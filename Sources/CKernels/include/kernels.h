@@ -318,8 +318,11 @@ typedef struct {
     long width, inputHeight, inputWidth;
 } apus_strassen;
 
-/// Sums of the weights' quarters t, as many floats as of the weights u, for pairs begin..<end of targets / 64.
-void apus_strassen_weights(const apus_strassen *s, const float *u, float *t, long begin, long end);
+/// Parts of the weights.
+long apus_strassen_weight_units(const apus_strassen *s);
+/// Weights (OI) as the kernels read them, and as many floats of sums of their quarters, for the units begin..<end.
+void apus_strassen_weights(
+    const apus_strassen *s, const float *weights, float *u, float *t, long begin, long end);
 /// Floats of a thread's scratch.
 long apus_strassen_scratch(const apus_strassen *s);
 /// Parts of the pixels of two images.

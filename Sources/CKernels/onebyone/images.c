@@ -51,28 +51,30 @@ long apus_one_by_one_weight_count(const apus_one_by_one *o) {
     return BLOCKS(o->targets) * BLOCKS(o->sources) * 256;
 }
 
-WIDE void apus_one_by_one_weights(
-    const apus_one_by_one *o, const float *weights, float *u, long begin, long end) {
-    const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
+WIDE void apus_weight_tile(
+    const apus_one_by_one *o, const float *weights, long source, long target, float *to, long width) {
     // Rows of the stored weights are output channels: the targets, or in a gradient the sources.
     const long rows = o->transposes ? o->sources : o->targets;
     const long columns = o->transposes ? o->targets : o->sources;
+    const long row = (o->transposes ? source : target) * 16, column = (o->transposes ? target : source) * 16;
+    V r[16];
+    for (long i = 0; i < 16; i++) {
+        r[i] = (V){0};
+        if (row + i >= rows) continue;
+        __builtin_memcpy(
+            &r[i], weights + (row + i) * columns + column, (unsigned long)LANES(columns, column / 16) * 4);
+    }
+    if (!o->transposes) turn(r);
+    for (long i = 0; i < 16; i++) *(V *)(to + i * width) = r[i];
+}
+
+void apus_one_by_one_weights(
+    const apus_one_by_one *o, const float *weights, float *u, long begin, long end) {
+    const long blocksIn = BLOCKS(o->sources), blocksOut = BLOCKS(o->targets);
     for (long target = begin; target < end; target++) {
         const long pair = target / 2 * 2, width = pair + 1 < blocksOut ? 32 : 16;
         float *to = u + pair * blocksIn * 256 + (target - pair) * 16;
-        for (long source = 0; source < blocksIn; source++, to += 16 * width) {
-            const long row = (o->transposes ? source : target) * 16;
-            const long column = (o->transposes ? target : source) * 16;
-            V r[16];
-            for (long i = 0; i < 16; i++) {
-                r[i] = (V){0};
-                if (row + i >= rows) continue;
-                __builtin_memcpy(
-                    &r[i], weights + (row + i) * columns + column,
-                    (unsigned long)LANES(columns, column / 16) * 4);
-            }
-            if (!o->transposes) turn(r);
-            for (long i = 0; i < 16; i++) *(V *)(to + i * width) = r[i];
-        }
+        for (long source = 0; source < blocksIn; source++, to += 16 * width)
+            apus_weight_tile(o, weights, source, target, to, width);
     }
 }

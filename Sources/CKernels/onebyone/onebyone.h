@@ -45,6 +45,10 @@ static inline const float *chunk_of(
     return image + ((chunk.image * perImage + block) * o->pixels + chunk.pixel) * 16;
 }
 
+/// The weights between a block of sources and one of targets: a vector a source, so many floats apart.
+void apus_weight_tile(
+    const apus_one_by_one *o, const float *weights, long source, long target, float *to, long width);
+
 /// A chunk of so many blocks of x, the first of which is `first`, normalized into blocks `stride` floats apart.
 void apus_normalize_chunk(
     const apus_one_by_one *o, const float *x, Chunk chunk, long first, long blocks, float *to, long stride);

@@ -28,13 +28,28 @@ static bool outgrows_caches(const apus_strassen *s) {
     return !s->o.adds && !spreads && s->o.batch * s->o.targets * s->o.pixels > 1 << 20;
 }
 
-void apus_strassen_weights(const apus_strassen *s, const float *u, float *t, long begin, long end) {
-    const long pairs = s->o.targets / 64, half = s->o.sources / 2 * 32;
+long apus_strassen_weight_units(const apus_strassen *s) { return (s->o.targets + 63) / 64; }
+
+void apus_strassen_weights(
+    const apus_strassen *s, const float *weights, float *u, float *t, long begin, long end) {
+    const apus_one_by_one *o = &s->o;
+    const long pairs = o->targets / 64, blocks = o->sources / 32, tile = 16 * 32, half = blocks * tile;
     for (long pair = begin; pair < end; pair++) {
-        Quarters b;
-        for (long i = 0; i < 4; i++)
-            b.q[i].base = (float *)u + (pair + i % 2 * pairs) * 2 * half + i / 2 * half;
-        apus_strassen_right(b, quarters_at(t + pair * half, pairs * half, 1), 1, half / 16);
+        if (pair == pairs) {
+            apus_one_by_one_weights(o, weights, u, o->targets / 16 - 2, o->targets / 16);
+            continue;
+        }
+        // Summed while they are in the first-level cache.
+        for (long block = 0; block < blocks; block++) {
+            Quarters b;
+            for (long i = 0; i < 4; i++) {
+                const long target = 2 * (pair + i % 2 * pairs), source = block + i / 2 * blocks;
+                b.q[i].base = u + (target * blocks + source) * tile;
+                for (long j = 0; j < 2; j++)
+                    apus_weight_tile(o, weights, source, target + j, b.q[i].base + j * 16, 32);
+            }
+            apus_strassen_right(b, quarters_at(t + pair * half + block * tile, pairs * half, 1), 1, 32);
+        }
     }
 }
 
