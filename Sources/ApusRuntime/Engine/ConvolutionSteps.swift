@@ -44,7 +44,7 @@ extension StepBuilder {
     ) throws -> any Step {
         switch algorithm {
         case .direct, .winograd:
-            return try ConvolutionStep(problem, algorithm, operands, library, fold: fold)
+            return try ConvolutionStep(problem, algorithm, operands, library, team, fold: fold)
         case .depthwise:
             return DepthwiseStep(problem, operands, team, fold: fold)
         case .winogradTiles, .winogradChannels:

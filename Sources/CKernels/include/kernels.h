@@ -287,6 +287,9 @@ typedef struct {
 long apus_one_by_one_weight_count(const apus_one_by_one *o);
 /// Weights (OI) as the kernels read them, for the blocks of targets begin..<end.
 void apus_one_by_one_weights(const apus_one_by_one *o, const float *weights, float *u, long begin, long end);
+/// The library's weight gradient of a 1x1 convolution, in blocks of 16 inputs by 16 outputs (OIhw16i16o), as it is
+/// stored (OI), for the blocks of outputs begin..<end.
+void apus_plain_gradient(const float *blocks, float *gradient, long inputs, long begin, long end);
 /// Parts of the images' pixels.
 long apus_one_by_one_chunks(const apus_one_by_one *o);
 /// Floats of a thread's scratch to normalize so many blocks of sources; none if nothing is normalized.

@@ -1,5 +1,6 @@
 // Weight gradients.
 #include "onebyone.h"
+#include "../turn.h"
 
 /// s[output][input block] (+)= sum over pixels of x[input block][pixel] * dy[output][pixel], of so many
 /// outputs and blocks that the sums fit into the registers. Meanwhile as many cache lines at `next`
@@ -82,4 +83,19 @@ void apus_one_by_one_correlate(
             }
         }
     }
+}
+
+// ---- What the library's kernels leave ----
+
+WIDE void apus_plain_gradient(
+    const float *blocks, float *gradient, long inputs, long begin, long end) {
+    for (long output = begin; output < end; output++)
+        for (long input = 0; input < inputs / 16; input++) {
+            const float *from = blocks + (output * (inputs / 16) + input) * 256;
+            float *to = gradient + output * 16 * inputs + input * 16;
+            V r[16];
+            UNROLL for (int i = 0; i < 16; i++) r[i] = *(const V *)(from + i * 16);
+            turn(r);
+            UNROLL for (int i = 0; i < 16; i++) *(Unaligned *)(to + i * inputs) = r[i];
+        }
 }
