@@ -44,11 +44,27 @@ final class StrassenStep: Step {
     private var sources: Int { geometry.o.sources }
     private var targets: Int { geometry.o.targets }
 
-    /// Floats that all threads share: the weights and the sums of their quarters, or seven sums of products.
+    /// Floats of the seven sums of products of a weight gradient.
+    private var sumCount: Int { sources * targets / 4 * 7 }
+
+    /// Floats of the pixels that a stride meets, as images of their own.
+    private var gatheredCount: Int {
+        geometry.stride > 1 ? geometry.o.batch * sources * geometry.o.pixels : 0
+    }
+
+    /// What is summed for a weight gradient: the images, or what a stride meets of them.
+    private var summed: apus_strassen {
+        var summed = geometry
+        if summed.stride > 1 { (summed.stride, summed.o.sourceBlocks) = (1, sources / 16) }
+        return summed
+    }
+
+    /// Floats that all threads share: the weights and the sums of their quarters, or seven sums of products and what
+    /// was gathered for them.
     private var sharedCount: Int {
         switch pass {
         case .forward, .inputGradient: 2 * apus_one_by_one_weight_count(&geometry.o)
-        case .weightGradient: sources * targets / 4 * 7
+        case .weightGradient: sumCount + gatheredCount
         }
     }
 
@@ -71,7 +87,9 @@ final class StrassenStep: Step {
         case .forward, .inputGradient: MemberScratch(apus_strassen_scratch(&geometry), team)
         case .weightGradient:
             MemberScratch(
-                apus_strassen_gradient_scratch(&geometry, halves.sources, halves.targets), team)
+                withUnsafePointer(to: summed) {
+                    apus_strassen_gradient_scratch($0, halves.sources, halves.targets)
+                }, team)
         }
     }
 
@@ -120,14 +138,23 @@ final class StrassenStep: Step {
         _ sums: UnsafeMutablePointer<Float>
     ) {
         let (own, scratch, splitsSources) = (own, sums + sharedCount, splitsSources)
+        var (summed, x) = (summed, x)
+        if geometry.stride > 1 {
+            // Once: the sums are made by parts, each of which reads them again.
+            let gathered = sums + sumCount
+            team.split(geometry.o.batch * (sources / 16)) { [x] begin, end in
+                apus_strassen_gather(&geometry, x, gathered, begin, end)
+            }
+            x = gathered
+        }
         let count = (splitsSources ? sources : targets) / 32
-        team.run { member in
+        team.run { [x] member in
             let share = count * member / team.threads..<count * (member + 1) / team.threads
             if share.isEmpty { return }
             let sources = splitsSources ? share : 0..<sources / 32
             let targets = splitsSources ? 0..<targets / 32 : share
             apus_strassen_correlate(
-                &geometry, x, dy, sums, own.of(member, in: scratch), sources.lowerBound,
+                &summed, x, dy, sums, own.of(member, in: scratch), sources.lowerBound,
                 sources.upperBound, targets.lowerBound, targets.upperBound)
         }
         team.split(targets / 2) { begin, end in

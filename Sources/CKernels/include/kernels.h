@@ -334,9 +334,12 @@ long apus_strassen_chunks(const apus_strassen *s);
 void apus_strassen_multiply(
     const apus_strassen *s, const float *x, const float *u, const float *t, float *y, float *scratch,
     long begin, long end);
+/// The pixels of x that a stride meets, as images of their own, for the channel blocks of all images begin..<end.
+void apus_strassen_gather(const apus_strassen *s, const float *x, float *to, long begin, long end);
 /// Floats of a thread's scratch for so many blocks of half the sources and of half the targets.
 long apus_strassen_gradient_scratch(const apus_strassen *s, long sourceBlocks, long targetBlocks);
-/// The seven sums of products sums[7][targets / 2][sources / 2] for some blocks of half the sources and targets.
+/// The seven sums of products sums[7][targets / 2][sources / 2] for some blocks of half the sources and targets;
+/// without a stride.
 void apus_strassen_correlate(
     const apus_strassen *s, const float *x, const float *dy, float *sums, float *scratch,
     long firstSource, long lastSource, long firstTarget, long lastTarget);

@@ -47,6 +47,14 @@ static WIDE void gather(
     }
 }
 
+void apus_strassen_gather(const apus_strassen *s, const float *x, float *to, long begin, long end) {
+    const long blocks = s->o.sources / 16, plane = s->o.pixels * 16;
+    for (long i = begin; i < end; i++) {
+        const Chunk all = { i / blocks, 0, s->o.pixels };
+        gather(s, x, all, i % blocks, 1, (Matrix){ to + i * plane, plane });
+    }
+}
+
 void apus_strassen_copy(
     const apus_strassen *s, const float *x, Chunk chunk, long first, long blocks, Matrix to) {
     if (s->o.normalization) apus_normalize_chunk(&s->o, x, chunk, first, blocks, to.base, to.block);

@@ -68,7 +68,7 @@ static void correlate_part(
         const Chunk chunk = chunk_at(o, index, GRADIENT_CHUNK), both[] = { chunk, partner(s, chunk) };
         Fetch f = {
             s, x, dy, chunk_at(o, index + 1 < chunks ? index + 1 : index, GRADIENT_CHUNK),
-            firstSource, s->stride == 1 ? sources : 0, firstTarget, targets, 0 };
+            firstSource, sources, firstTarget, targets, 0 };
         Quarters a, b = quarters_at(copied, block, sources);
         for (long i = 0; i < 4; i++) {
             a.q[i] = targets_of(s, dy, both[i % 2], i / 2 * (o->targets / 32) + firstTarget);
