@@ -13,8 +13,8 @@ final class AMXStep: Step {
     private let operands: ConvolutionStep.Operands
     private let team: Team
     private let fold: (() -> Void)?
-    /// In use: weights and bias as the kernels read them, renewed when the parameters change.
     private let keepsWeights: Bool
+    /// In use: weights and bias as the kernels read them, renewed when the parameters change.
     private var kept: UnsafeMutableRawPointer?
     private var keptVersion = -1
     private var scratch: UnsafeMutableRawPointer?
