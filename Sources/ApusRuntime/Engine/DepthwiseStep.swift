@@ -20,8 +20,7 @@ final class DepthwiseStep: Step {
     private let chunks: Int
     /// Weights and bias by channel blocks, or the chunks' sums.
     private let packedCount: Int
-    /// What every thread has for itself.
-    private let memberCount: Int
+    private let own: MemberScratch
     private var packed: UnsafeMutablePointer<Float>?
     private var members: UnsafeMutablePointer<Float>?
     /// Inference keeps the packed weights and renews them when the parameters change.
@@ -65,24 +64,23 @@ final class DepthwiseStep: Step {
         let sums = problem.pass == .weightGradient ? chunks : 1
         packedCount = sums * channelBlocks * (taps + 1) * block
         let line = Arena.alignment / MemoryLayout<Float>.stride
-        memberCount =
+        own = MemberScratch(
             withUnsafePointer(to: geometry) { apus_depthwise_scratch(block, $0) }
-            + MemberScratch.gap
-            .roundedUp(to: line)
+                .roundedUp(to: line), team)
         keepsWeights = problem.inference && problem.pass == .forward
     }
 
     var convertedCount: Int { keepsWeights ? packedCount : 0 }
 
     var scratchBytes: Int {
-        ((keepsWeights ? 0 : packedCount) + team.threads * memberCount)
+        ((keepsWeights ? 0 : packedCount) + own.total)
             * MemoryLayout<Float>.stride
     }
 
     func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
         let base = scratch.assumingMemoryBound(to: Float.self)
         members = base
-        packed = keepsWeights ? converted : base + team.threads * memberCount
+        packed = keepsWeights ? converted : base + own.total
         keptVersion = -1
     }
 
@@ -146,7 +144,7 @@ final class DepthwiseStep: Step {
             team.run { member in
                 let begin = count * member / team.threads
                 let end = count * (member + 1) / team.threads
-                if begin < end { body(geometry, members + member * memberCount, begin, end) }
+                if begin < end { body(geometry, own.of(member, in: members), begin, end) }
             }
         }
     }

@@ -142,8 +142,7 @@ final class OneByOneStep: Step {
                     &geometry, operands.input.assumingMemoryBound(to: Float.self),
                     operands.output.assumingMemoryBound(to: Float.self), sums, row,
                     own.of(member, in: ownStart), sources.lowerBound, sources.upperBound,
-                    targets.lowerBound,
-                    targets.upperBound)
+                    targets.lowerBound, targets.upperBound)
             }
         }
         if isExact { return }
