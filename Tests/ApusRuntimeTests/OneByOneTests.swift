@@ -1,7 +1,6 @@
 import ApusGraph
 import ApusRuntime
 import ApusTensor
-import CKernels
 import Testing
 
 /// Our own 1x1 convolutions.
@@ -164,75 +163,6 @@ import Testing
             bits = results
             #expect(try conformance.run(session) == results, "a second run changes bits")
         }
-    }
-
-    /// Of images in brain floats only weight gradients are ours. Output gradients whose last bit rounded
-    /// the other way, 2^-8 away, make them differ from the reference.
-    @Test(.enabled(if: Machine.hasBFloat16), arguments: problems.dropFirst())
-    func brainFloats(_ input: Shape, _ outputs: Int) throws {
-        let conformance = try Self.conformance(input, outputs)
-        let expected = try conformance.reference(.bf16)
-        var bits: Results?
-        for threads in [1, 2, 7] {
-            let session = try conformance.session(
-                EngineSetting(threads: threads, algorithm: "apus-1x1", precision: .bf16))
-            #expect(session.implementations.count { $0.kernel == "apus-1x1" } == 1)
-            let results = try conformance.run(session)
-            let worst = worstDifference(results, expected)
-            #expect(worst.error < 2e-3, "\(worst.name), \(threads) threads")
-            if let bits { #expect(results == bits, "\(threads) threads change bits") }
-            bits = results
-        }
-    }
-
-    /// The same kernel on given numbers, whose products are exact: several images at a time with a last
-    /// group of fewer, parts of an image, odd numbers of pixels.
-    @Test(
-        .enabled(if: Machine.hasBFloat16),
-        arguments: [
-            (9, 49, 40, 12), (2, 240, 160, 24), (1, 1, 16, 8), (3, 197, 17, 36), (5, 99, 96, 16),
-        ])
-    func pairs(_ batch: Int, _ pixels: Int, _ sources: Int, _ targets: Int) {
-        func image(_ channels: Int, _ key: UInt64) -> [UInt16] {
-            let blocks = (channels + 15) / 16
-            let random = RandomKey(seed: key)
-            return (0..<batch * blocks * pixels * 16).map { place in
-                let channel = place / 16 / pixels % blocks * 16 + place % 16
-                let value = random.uniform(in: -1...1, at: place)
-                return channel < channels ? UInt16(value.bitPattern >> 16) : 0
-            }
-        }
-        let (x, dy) = (image(sources, 1), image(targets, 2))
-        func value(_ image: [UInt16], _ channels: Int, _ n: Int, _ c: Int, _ p: Int) -> Double {
-            let block = n * ((channels + 15) / 16) + c / 16
-            return Double(
-                Float(bitPattern: UInt32(image[(block * pixels + p) * 16 + c % 16]) << 16))
-        }
-        var expected: [Double] = []
-        for target in 0..<targets {
-            for source in 0..<sources {
-                var sum = 0.0
-                for n in 0..<batch {
-                    for p in 0..<pixels {
-                        sum += value(x, sources, n, source, p) * value(dy, targets, n, target, p)
-                    }
-                }
-                expected.append(sum)
-            }
-        }
-        var geometry = apus_one_by_one(
-            batch: batch, sources: sources, targets: targets, sourceBlocks: (sources + 15) / 16,
-            pixels: pixels, transposes: false, normalization: nil, rectifies: false, adds: false,
-            signs: nil)
-        let (from, to) = ((sources + 15) / 16, (targets + 15) / 16)
-        let sums = Arena(count: to * 16 * from * 16)
-        let scratch = Arena(count: apus_one_by_one_pair_scratch(&geometry, from, to))
-        apus_one_by_one_correlate_pairs(
-            &geometry, x, dy, sums.base, from * 16, scratch.base, 0, from, 0, to)
-        let got = (0..<targets).flatMap { target in
-            (0..<sources).map { Double(sums.base[target * from * 16 + $0]) }
-        }
-        #expect(worstDifference(["dw": got], ["dw": expected]).error < 1e-5)
     }
 
     /// What they cannot do is left to the library even where a choice asks for them.

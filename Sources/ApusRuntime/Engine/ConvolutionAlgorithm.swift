@@ -12,6 +12,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     case strassen = "apus-strassen"
     case ownDirect = "apus-direct"
     case amx = "apus-amx"
+    case pairs = "apus-pairs"
     case vector = "apus-vector"
 
     /// The library's name; nil for what is our own.
@@ -20,7 +21,7 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         case .direct: dnnl_convolution_direct
         case .winograd: dnnl_convolution_winograd
         case .depthwise, .winogradTiles, .winogradChannels, .stem, .oneByOne, .strassen, .ownDirect,
-            .amx, .vector:
+            .amx, .pairs, .vector:
             nil
         }
     }
@@ -42,9 +43,10 @@ enum ConvolutionAlgorithm: String, CaseIterable {
     ) -> [ConvolutionAlgorithm] {
         if VectorStep.supports(problem) { return [.vector] }
         if DepthwiseStep.fits(problem) { return [.depthwise, .direct] }
+        let pairs: [ConvolutionAlgorithm] = PairsStep.supports(problem) ? [.pairs] : []
         if OneByOneStep.fits(problem) {
             // The library adds an input gradient to nothing, and normalizes nothing.
-            return (problem.adds || problem.normalizes ? [] : [.direct])
+            return (problem.adds || problem.normalizes ? [] : [.direct]) + pairs
                 + (OneByOneStep.supports(problem) ? [.oneByOne] : [])
                 + (StrassenStep.supports(problem) ? [.strassen] : [])
         }
@@ -54,11 +56,13 @@ enum ConvolutionAlgorithm: String, CaseIterable {
             DirectStep.supports(problem) ? [.direct, .ownDirect] : [.direct]
         let fits =
             window.kernel == Size(3) && window.dilation == Size(1) && problem.groups == 1
-        guard fits else { return direct }
-        // The library has Winograd's algorithm for 32-bit floats and a stride of one only.
-        let library =
-            problem.type == .float32 && window.stride == Size(1) ? direct + [.winograd] : direct
-        guard WinogradStep.supports(problem) else { return library }
+        guard fits else { return direct + pairs }
+        // The library has Winograd's algorithm for 32-bit floats and a stride of one only, where ours is faster than
+        // pairs, which are summed directly.
+        let isDense = window.stride == Size(1)
+        let others =
+            direct + (isDense && problem.type == .float32 ? [.winograd] : isDense ? [] : pairs)
+        guard WinogradStep.supports(problem) else { return others }
         // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
         // at once; sharing out tiles keeps a weight gradient of every thread.
         let (inputs, outputs) = (problem.input[1], problem.output[1])
@@ -68,10 +72,10 @@ enum ConvolutionAlgorithm: String, CaseIterable {
             own.append(.winogradTiles)
         }
         // With a stride of two a tile has more than twice the positions.
-        let most = window.stride == Size(1) ? 1 << 18 : 1 << 17
+        let most = isDense ? 1 << 18 : 1 << 17
         if inputs * outputs >= 1 << 14, tiles * max(inputs, outputs) <= most {
             own.append(.winogradChannels)
         }
-        return library + own
+        return others + own
     }
 }

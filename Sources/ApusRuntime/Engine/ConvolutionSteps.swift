@@ -58,6 +58,8 @@ extension StepBuilder {
             return StrassenStep(problem, operands, team)
         case .ownDirect:
             return DirectStep(problem, operands, team, fold: fold)
+        case .pairs:
+            return PairsStep(problem, operands, team)
         case .vector:
             return VectorStep(problem, operands, team, fold: fold)
         case .amx:

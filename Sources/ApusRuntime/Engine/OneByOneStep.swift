@@ -9,18 +9,14 @@ final class OneByOneStep: Step {
     let implementation: String? = ConvolutionAlgorithm.oneByOne.rawValue
     private var geometry: apus_one_by_one
     private let pass: ConvolutionProblem.Pass
-    /// Whether images are in brain floats.
-    private let isShort: Bool
     private let operands: ConvolutionStep.Operands
     private let weights: Shape
     private let team: Team
     private var scratch: UnsafeMutablePointer<Float>?
 
-    /// Whether the kernels can do it here. Of brain floats the library does all but weight gradients near the peak.
+    /// Whether the kernels can do it here. Of brain floats the library makes images near the peak, `PairsStep` weights.
     static func supports(_ problem: ConvolutionProblem) -> Bool {
-        fits(problem) && problem.window.stride == Size(1)
-            && (problem.type == .float32
-                || problem.pass == .weightGradient && Machine.hasBFloat16)
+        fits(problem) && problem.window.stride == Size(1) && problem.type == .float32
     }
 
     /// Whether it is a 1x1 convolution in training. In use weights would have to be kept and results be rectified,
@@ -39,7 +35,6 @@ final class OneByOneStep: Step {
         precondition(OneByOneStep.supports(problem), "no 1x1 convolution for \(problem.key)")
         geometry = problem.oneByOne(operands)
         pass = problem.pass
-        isShort = problem.type == .bfloat16
         weights = problem.weights
         self.operands = operands
         self.team = team
@@ -62,15 +57,6 @@ final class OneByOneStep: Step {
         geometry.sources > geometry.targets && sourceBlocks >= 4 * team.threads
     }
 
-    /// Floats for the pairs of pixels of one member.
-    private var pairCount: Int {
-        guard isShort else { return 0 }
-        func most(_ blocks: Int) -> Int { (blocks + team.threads - 1) / team.threads }
-        return apus_one_by_one_pair_scratch(
-            &geometry, splitsSources ? most(sourceBlocks) : sourceBlocks,
-            splitsSources ? targetBlocks : most(targetBlocks))
-    }
-
     /// Floats that all members share: packed weights or sums.
     private var sharedCount: Int {
         switch pass {
@@ -79,9 +65,9 @@ final class OneByOneStep: Step {
         }
     }
 
-    /// For pairs of pixels or normalized ones.
+    /// For normalized pixels.
     private var own: MemberScratch {
-        MemberScratch(pairCount + apus_one_by_one_scratch(&geometry, sourceBlocks), team)
+        MemberScratch(apus_one_by_one_scratch(&geometry, sourceBlocks), team)
     }
 
     var scratchBytes: Int {
@@ -132,18 +118,11 @@ final class OneByOneStep: Step {
             if share.isEmpty { return }
             let sources = splitsSources ? share : 0..<sourceBlocks
             let targets = splitsSources ? 0..<targetBlocks : share
-            if isShort {
-                apus_one_by_one_correlate_pairs(
-                    &geometry, operands.input, operands.output, sums, row,
-                    own.of(member, in: ownStart),
-                    sources.lowerBound, sources.upperBound, targets.lowerBound, targets.upperBound)
-            } else {
-                apus_one_by_one_correlate(
-                    &geometry, operands.input.assumingMemoryBound(to: Float.self),
-                    operands.output.assumingMemoryBound(to: Float.self), sums, row,
-                    own.of(member, in: ownStart), sources.lowerBound, sources.upperBound,
-                    targets.lowerBound, targets.upperBound)
-            }
+            apus_one_by_one_correlate(
+                &geometry, operands.input.assumingMemoryBound(to: Float.self),
+                operands.output.assumingMemoryBound(to: Float.self), sums, row,
+                own.of(member, in: ownStart), sources.lowerBound, sources.upperBound,
+                targets.lowerBound, targets.upperBound)
         }
         if isExact { return }
         for output in 0..<weights[0] {

@@ -302,12 +302,6 @@ void apus_one_by_one_multiply(
 void apus_one_by_one_correlate(
     const apus_one_by_one *o, const float *x, const float *dy, float *s, long row, float *scratch,
     long firstSource, long lastSource, long firstTarget, long lastTarget);
-/// The same of images in brain floats, for machines with AVX512-BF16.
-void apus_one_by_one_correlate_pairs(
-    const apus_one_by_one *o, const void *x, const void *dy, float *s, long row, float *scratch,
-    long firstSource, long lastSource, long firstTarget, long lastTarget);
-/// Floats of the scratch for so many blocks of sources and of targets.
-long apus_one_by_one_pair_scratch(const apus_one_by_one *o, long sourceBlocks, long targetBlocks);
 
 // ---- 1x1 convolution by Strassen's algorithm: an even batch, halves of the channels that are whole blocks, with a
 // stride whole pairs of blocks ----
@@ -346,6 +340,22 @@ void apus_strassen_correlate(
 /// Weight gradients [targets][sources] from these, for rows begin..<end of each half.
 void apus_strassen_join(
     const apus_strassen *s, const float *sums, float *weights, long begin, long end);
+
+// ---- Weight gradients of images in brain floats, in blocks of 16, square kernels, for machines with AVX512-BF16 ----
+
+typedef struct {
+    long batch;
+    long sources, inputHeight, inputWidth;
+    long targets, outputHeight, outputWidth;
+    long kernel, stride, padTop, padLeft;
+} apus_pairs;
+
+/// Floats of a thread's scratch for so many blocks of sources and of targets.
+long apus_pairs_scratch(const apus_pairs *p, long sources, long targets);
+/// The weight gradient (OIHW) of some blocks of sources and of targets.
+void apus_pairs_correlate(
+    const apus_pairs *p, const void *x, const void *dy, float *weights, float *scratch,
+    long firstSource, long lastSource, long firstTarget, long lastTarget);
 
 // ---- Products of a matrix with a few vectors ----
 
