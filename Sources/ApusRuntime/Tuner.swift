@@ -22,8 +22,9 @@ package final class Tuner {
     private let file: URL?
     private let machine: String
     private var isChanged = false
-    /// What fills the caches; given back with the tuner.
+    /// What fills the caches, and scratch memory of what is timed; given back with the tuner.
     private var evicting: Arena?
+    private var scratch: Arena?
 
     /// - Parameters:
     ///   - machine: library version, CPU and threads: what timings depend on
@@ -53,12 +54,16 @@ package final class Tuner {
         return try? JSONDecoder().decode([String: String].self, from: data)
     }
 
-    /// How many times a candidate is timed: the shortest counts.
-    private static let rounds = 3
+    /// What is timed again, after each round but the last: what takes at most so many times as long as the best. The first
+    /// round finds caches and pages cold.
+    private static let margins = [1.5, 1.1]
+
+    /// Seconds of the best below which all are timed again: cold pages could be all of the difference.
+    private static let shortest = 2e-3
 
     /// The choice for `problem` among `candidates`, timing them with `seconds` if it is new: in turn, so that what
-    /// slows the machine down for a while meets all of them. `seconds` returns nil for a candidate that cannot be
-    /// used. What is not worth timing, or has no choice, gets the first candidate.
+    /// slows the machine down for a while meets all of them, those that are far behind only once. `seconds` returns nil for
+    /// a candidate that cannot be used. What is not worth timing, or has no choice, gets the first candidate.
     package func choose(
         _ problem: String, _ candidates: [String], isWorthTiming: Bool = true,
         seconds: (String) -> Double?
@@ -77,7 +82,11 @@ package final class Tuner {
         beforeFirstTiming = {}
         var timed = candidates.compactMap { name in seconds(name).map { (name: name, shortest: $0) }
         }
-        for _ in 1..<Tuner.rounds {
+        let isComparison = timed.count > 1
+        for margin in Tuner.margins where timed.count > 1 {
+            let best = timed.map(\.shortest).min() ?? 0
+            if best >= Tuner.shortest { timed.removeAll { $0.shortest > margin * best } }
+            if timed.count == 1 { break }
             for i in timed.indices {
                 timed[i].shortest = min(timed[i].shortest, seconds(timed[i].name) ?? .infinity)
             }
@@ -85,7 +94,7 @@ package final class Tuner {
         guard let best = timed.min(by: { $0.shortest < $1.shortest })?.name else { return nil }
         used[problem] = best
         // A single candidate was not compared with anything: nothing to remember.
-        if timed.count > 1 {
+        if isComparison {
             cached[key] = best
             isChanged = true
         }
@@ -101,6 +110,14 @@ package final class Tuner {
         team.splitArray(size) { begin, end in
             apus_multiply(apus_float32, other.base, 1, other.base, begin, end)
         }
+    }
+
+    /// Scratch memory of so many floats at least for what is timed: new pages every time would take as long as some of it.
+    func scratch(_ count: Int) -> Arena {
+        if let scratch, scratch.count >= count { return scratch }
+        let larger = Arena(count: count)
+        scratch = larger
+        return larger
     }
 
     /// Takes back a choice that cannot be used here.

@@ -71,8 +71,7 @@ extension StepBuilder {
     /// layer of ResNet-50 would be larger than those of all others, for a thousandth of its step.
     private var mostScratchBytes: Int { max(2, team.threads) * (32 << 20) }
 
-    /// The candidates that can be used, to run on the session's own memory, where each has run once by then. They
-    /// share scratch memory.
+    /// The candidates that can be used, to run on the session's own memory. They share scratch memory.
     private func trials(
         _ problem: ConvolutionProblem, _ candidates: [ConvolutionAlgorithm],
         _ operands: ConvolutionStep.Operands
@@ -88,8 +87,7 @@ extension StepBuilder {
             steps[algorithm.rawValue] = step
         }
         let most = steps.values.map(\.scratchBytes).max() ?? 0
-        // Mapped, so that the system has it back at once.
-        let scratch = Arena(count: most / MemoryLayout<Float>.stride + 1)
+        let scratch = tuner.scratch(most.dividedRoundingUp(by: MemoryLayout<Float>.stride))
         let converted = ConvertedWeights(steps.values)
         let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
         return steps.compactMapValues { step in
@@ -97,9 +95,7 @@ extension StepBuilder {
             guard (try? step.bind(scratch: scratch.base, converted: place)) != nil else {
                 return nil
             }
-            let run = { withExtendedLifetime((scratch, converted)) { step.run(context) } }
-            run()
-            return run
+            return { withExtendedLifetime((scratch, converted)) { step.run(context) } }
         }
     }
 
