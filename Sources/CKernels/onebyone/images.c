@@ -57,13 +57,16 @@ WIDE void apus_weight_tile(
     const long rows = o->transposes ? o->sources : o->targets;
     const long columns = o->transposes ? o->targets : o->sources;
     const long row = (o->transposes ? source : target) * 16, column = (o->transposes ? target : source) * 16;
+    const float *from = weights + row * columns + column;
     V r[16];
-    for (long i = 0; i < 16; i++) {
-        r[i] = (V){0};
-        if (row + i >= rows) continue;
-        __builtin_memcpy(
-            &r[i], weights + (row + i) * columns + column, (unsigned long)LANES(columns, column / 16) * 4);
-    }
+    // Copies of lengths that are not known are calls (512 to 2048 channels: 0.37 instead of 0.28 ms of one thread).
+    if (row + 16 <= rows && column + 16 <= columns)
+        UNROLL for (int i = 0; i < 16; i++) r[i] = *(const Unaligned *)(from + i * columns);
+    else
+        for (long i = 0; i < 16; i++) {
+            r[i] = (V){0};
+            for (long k = 0; row + i < rows && k < LANES(columns, column / 16); k++) r[i][k] = from[i * columns + k];
+        }
     if (!o->transposes) turn(r);
     for (long i = 0; i < 16; i++) *(V *)(to + i * width) = r[i];
 }
