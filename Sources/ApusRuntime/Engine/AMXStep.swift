@@ -17,7 +17,7 @@ final class AMXStep: Step {
     /// In use: weights and bias as the kernels read them, renewed when the parameters change.
     private var kept: UnsafeMutableRawPointer?
     private var keptVersion = -1
-    private var scratch: UnsafeMutableRawPointer?
+    private var scratch: UnsafeMutablePointer<Float>?
 
     /// Whether the kernels can do it, though slowly on a processor without tiles.
     static func supports(_ problem: ConvolutionProblem) -> Bool {
@@ -150,30 +150,32 @@ final class AMXStep: Step {
     private var mostSources: Int { splitsSources ? share(sourceBlocks) : sourceBlocks }
     private var mostTargets: Int { splitsSources ? targetBlocks : share(targetBlocks) }
 
-    /// Of weights and bias, or of one member's sums.
-    private var firstBytes: Int {
-        guard problem.pass != .weightGradient else {
-            return apus_amx_sum_count(&geometries[0], mostSources, mostTargets) * 4
-        }
-        return keepsWeights ? 0 : AMXStep.weightBytes(geometries) + AMXStep.biasCount(problem) * 4
+    /// Floats of weights and bias, which all members share.
+    private var sharedCount: Int {
+        problem.pass == .weightGradient || keepsWeights
+            ? 0 : AMXStep.weightBytes(geometries) / 4 + AMXStep.biasCount(problem)
     }
 
-    /// Of one member, with what keeps it apart from the next.
-    private var memberBytes: Int {
-        guard problem.pass != .weightGradient else {
-            return firstBytes + apus_amx_gradient_scratch(&geometries[0], mostTargets)
-                + MemberScratch.gap * 4
-        }
-        return (geometries.indices.map { apus_amx_scratch(&geometries[$0]) }.max() ?? 0)
-            + MemberScratch.gap * 4
+    /// Floats of one member's sums.
+    private var sumCount: Int {
+        problem.pass == .weightGradient
+            ? apus_amx_sum_count(&geometries[0], mostSources, mostTargets) : 0
     }
 
-    var scratchBytes: Int {
-        (problem.pass == .weightGradient ? 0 : firstBytes) + memberBytes * team.threads
+    /// For sums and arranged images.
+    private var own: MemberScratch {
+        let bytes =
+            problem.pass == .weightGradient
+            ? apus_amx_gradient_scratch(&geometries[0], mostTargets)
+            : geometries.indices.map { apus_amx_scratch(&geometries[$0]) }.max() ?? 0
+        return MemberScratch(
+            sumCount + bytes.dividedRoundingUp(by: MemoryLayout<Float>.stride), team)
     }
+
+    var scratchBytes: Int { (sharedCount + own.total) * MemoryLayout<Float>.stride }
 
     func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
-        self.scratch = scratch
+        self.scratch = scratch.assumingMemoryBound(to: Float.self)
         kept = keepsWeights ? UnsafeMutableRawPointer(converted) : nil
         keptVersion = -1
     }
@@ -191,10 +193,10 @@ final class AMXStep: Step {
 
     private func multiply(
         _ x: UnsafeMutableRawPointer, _ y: UnsafeMutableRawPointer,
-        _ scratch: UnsafeMutableRawPointer, _ version: Int
+        _ scratch: UnsafeMutablePointer<Float>, _ version: Int
     ) {
-        let weights = kept ?? scratch
-        let own = scratch + firstBytes
+        let weights = kept ?? UnsafeMutableRawPointer(scratch)
+        let (own, scratch) = (own, scratch + sharedCount)
         let isStale = operands.computesWeights || keptVersion != version
         if isStale { fold?() }
         let isWanted = isStale || !keepsWeights
@@ -221,7 +223,7 @@ final class AMXStep: Step {
             team.run { [packed] member in
                 let units = parts * splits
                 apus_amx_multiply(
-                    &geometries[i], x, packed, bias, y, own + member * memberBytes, splits,
+                    &geometries[i], x, packed, bias, y, own.of(member, in: scratch), splits,
                     units * member / team.threads, units * (member + 1) / team.threads)
             }
             packed += apus_amx_weight_bytes(&geometries[i])
@@ -230,8 +232,8 @@ final class AMXStep: Step {
     }
 
     /// Every member sums over all pixels.
-    private func correlate(_ scratch: UnsafeMutableRawPointer) {
-        let (each, sums, splits, most) = (memberBytes, firstBytes, splitsSources, mostTargets)
+    private func correlate(_ scratch: UnsafeMutablePointer<Float>) {
+        let (own, sumCount, splits, most) = (own, sumCount, splitsSources, mostTargets)
         let turns = geometries[0].transposes
         let (x, dy) = turns ? (operands.output, operands.input) : (operands.input, operands.output)
         let pairs = ((splits ? sourceBlocks : targetBlocks) + 1) / 2
@@ -239,12 +241,12 @@ final class AMXStep: Step {
             let first = pairs * member / team.threads * 2
             let last = pairs * (member + 1) / team.threads * 2
             if first == last { return }
-            let own = scratch + member * each
+            let sums = own.of(member, in: scratch)
             let sources = splits ? first..<min(last, sourceBlocks) : 0..<sourceBlocks
             let targets = splits ? 0..<targetBlocks : first..<min(last, targetBlocks)
             apus_amx_correlate(
-                &geometries[0], x, dy, operands.weights, own.assumingMemoryBound(to: Float.self),
-                own + sums, most, sources.lowerBound, sources.upperBound, targets.lowerBound,
+                &geometries[0], x, dy, operands.weights, sums, sums + sumCount, most,
+                sources.lowerBound, sources.upperBound, targets.lowerBound,
                 targets.upperBound)
         }
     }
