@@ -123,11 +123,18 @@ package final class Tuner {
     /// Takes back a choice that cannot be used here.
     package func replace(_ problem: String, by choice: String) { used[problem] = choice }
 
-    /// Writes new timings to the cache file, beside those another process may have added. Failing to
-    /// is no error: the timings are made again next time.
+    /// Whether a choice was made among kernels of before, which are not asked for again.
+    private static func isOutdated(_ key: String) -> Bool {
+        guard let version = key.firstRange(of: "kernels ")?.upperBound else { return false }
+        return Int(key[version...].prefix(while: \.isNumber)).map { $0 < kernels } ?? false
+    }
+
+    /// Writes new timings to the cache file, beside those another process may have added, without those of older
+    /// kernels: every session reads all of it. Failing to is no error: the timings are made again next time.
     package func save() {
         guard isChanged, let file else { return }
         let merged = (Tuner.read(file) ?? [:]).merging(cached) { _, new in new }
+            .filter { !Tuner.isOutdated($0.key) }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
         guard let data = try? encoder.encode(merged) else { return }

@@ -137,6 +137,24 @@ import Testing
         #expect(tuner.choose("p", candidates) { $0 == "direct" ? 1 : 2 } == "direct")
     }
 
+    /// Else the file would grow with every version, and every session reads it.
+    @Test func choicesOfOlderKernelsAreDropped() throws {
+        try withFile { file in
+            let others = [
+                "oneDNN 1, kernels 3, x: p": "direct", "oneDNN 1, kernels 99999, x: p": "a",
+            ]
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try JSONEncoder().encode(others).write(to: file)
+            let tuner = Tuner(machine: "m", file: file)
+            _ = tuner.choose("p", candidates) { $0 == "direct" ? 1 : 2 }
+            tuner.save()
+            let kept = try JSONDecoder().decode(
+                [String: String].self, from: Data(contentsOf: file))
+            #expect(kept == ["oneDNN 1, kernels 99999, x: p": "a", "m p": "direct"])
+        }
+    }
+
     @Test func theCacheBelongsToOneMachine() throws {
         try withFile { file in
             let first = Tuner(machine: "a", file: file)
