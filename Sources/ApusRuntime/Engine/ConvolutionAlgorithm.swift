@@ -57,11 +57,11 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         let fits =
             window.kernel == Size(3) && window.dilation == Size(1) && problem.groups == 1
         guard fits else { return direct + pairs }
-        // The library has Winograd's algorithm for 32-bit floats and a stride of one only, where ours is faster than
-        // pairs, which are summed directly.
+        // The library has Winograd's algorithm for 32-bit floats and a stride of one only, where ours is always faster
+        // than direct sums of pairs.
         let isDense = window.stride == Size(1)
-        let others =
-            direct + (isDense && problem.type == .float32 ? [.winograd] : isDense ? [] : pairs)
+        let winograd: [ConvolutionAlgorithm] = problem.type == .float32 ? [.winograd] : []
+        let others = direct + (isDense ? winograd : pairs)
         guard WinogradStep.supports(problem) else { return others }
         // Sharing out channels is for weights that leave the cache, and keeps all transformed tiles
         // at once; sharing out tiles keeps a weight gradient of every thread.
