@@ -113,11 +113,9 @@ final class OneByOneStep: Step {
         let sums = isExact ? operands.weights : scratch
         let (own, ownStart) = (own, scratch + sharedCount)
         let (count, splitsSources) = (splitsSources ? sourceBlocks : targetBlocks, splitsSources)
-        team.run { member in
-            let share = count * member / team.threads..<count * (member + 1) / team.threads
-            if share.isEmpty { return }
-            let sources = splitsSources ? share : 0..<sourceBlocks
-            let targets = splitsSources ? 0..<targetBlocks : share
+        team.share(count) { member, begin, end in
+            let sources = splitsSources ? begin..<end : 0..<sourceBlocks
+            let targets = splitsSources ? 0..<targetBlocks : begin..<end
             apus_one_by_one_correlate(
                 &geometry, operands.input.assumingMemoryBound(to: Float.self),
                 operands.output.assumingMemoryBound(to: Float.self), sums, row,

@@ -65,11 +65,9 @@ final class PairsStep: Step {
         guard let scratch else { preconditionFailure("a step ran before it was bound") }
         let (own, splitsSources) = (own, splitsSources)
         let count = splitsSources ? sourceBlocks : targetBlocks
-        team.run { member in
-            let share = count * member / team.threads..<count * (member + 1) / team.threads
-            if share.isEmpty { return }
-            let sources = splitsSources ? share : 0..<sourceBlocks
-            let targets = splitsSources ? 0..<targetBlocks : share
+        team.share(count) { member, begin, end in
+            let sources = splitsSources ? begin..<end : 0..<sourceBlocks
+            let targets = splitsSources ? 0..<targetBlocks : begin..<end
             apus_pairs_correlate(
                 &geometry, operands.input, operands.output, operands.weights,
                 own.of(member, in: scratch), sources.lowerBound, sources.upperBound,

@@ -148,11 +148,9 @@ final class StrassenStep: Step {
             x = gathered
         }
         let count = (splitsSources ? sources : targets) / 32
-        team.run { [x] member in
-            let share = count * member / team.threads..<count * (member + 1) / team.threads
-            if share.isEmpty { return }
-            let sources = splitsSources ? share : 0..<sources / 32
-            let targets = splitsSources ? 0..<targets / 32 : share
+        team.share(count) { [x] member, begin, end in
+            let sources = splitsSources ? begin..<end : 0..<sources / 32
+            let targets = splitsSources ? 0..<targets / 32 : begin..<end
             apus_strassen_correlate(
                 &summed, x, dy, sums, own.of(member, in: scratch), sources.lowerBound,
                 sources.upperBound, targets.lowerBound, targets.upperBound)
