@@ -86,6 +86,24 @@ public struct Window: Hashable, Codable, Sendable {
         guard height >= 0, width >= 0 else { return nil }
         return Size(height / stride.height + 1, width / stride.width + 1)
     }
+
+    /// Over all positions, how many of the kernel's elements meet a pixel of the input instead of padding.
+    package func products(of input: Size) -> Int {
+        guard let output = output(of: input) else { return 0 }
+        func along(
+            _ input: Int, _ output: Int, _ kernel: Int, _ stride: Int, _ dilation: Int,
+            _ padding: Int
+        ) -> Int {
+            (0..<kernel).map { element in
+                let first = element * dilation - padding
+                return (0..<output).count { (0..<input).contains($0 * stride + first) }
+            }.reduce(0, +)
+        }
+        return along(
+            input.height, output.height, kernel.height, stride.height, dilation.height, padding.top)
+            * along(
+                input.width, output.width, kernel.width, stride.width, dilation.width, padding.left)
+    }
 }
 
 extension Window: CustomStringConvertible {

@@ -16,30 +16,36 @@ public struct MachineSpeed: Hashable, Codable, Sendable {
     /// Takes about a second.
     public init(threads: Int = Machine.cores) {
         let team = Team(threads: max(1, threads))
-        let features = Machine.features
-        let kind =
-            features.contains("avx512f")
-            ? apus_peak_avx512
-            : features.isSuperset(of: ["avx2", "fma"]) ? apus_peak_avx2 : apus_peak_portable
-        let halves = Machine.hasAMX ? apus_peak_tiles : apus_peak_bf16
         self.threads = team.threads
         (float32GFLOPS, bfloat16GFLOPS, bandwidthGBs) = EngineThread.shared.perform {
             team.configure()
             return (
-                Self.peak(kind, team),
-                features.contains("avx512_bf16") ? Self.peak(halves, team) : nil,
+                Self.peak(.float32, team),
+                Machine.hasBFloat16 ? Self.peak(.bfloat16, team) : nil,
                 Self.bandwidth(team)
             )
         }
     }
 
-    /// The best of a few tries: other work on the machine only ever slows one down.
-    private static func peak(_ kind: apus_peak_kind, _ team: Team) -> Double {
+    /// The fastest loop for the type that the CPU has.
+    private static func loop(_ type: DataType) -> apus_peak_kind {
+        let features = Machine.features
+        if type == .bfloat16 { return Machine.hasAMX ? apus_peak_tiles : apus_peak_bf16 }
+        if features.contains("avx512f") { return apus_peak_avx512 }
+        return features.isSuperset(of: ["avx2", "fma"]) ? apus_peak_avx2 : apus_peak_portable
+    }
+
+    /// Billions of multiplies and adds a second, the best of a few tries: other work on the machine only ever slows one
+    /// down. A try takes up to four times `longest`, in seconds.
+    static func peak(
+        _ type: DataType, _ team: Team, tries: Int = 7, longest: Double = 0.05
+    ) -> Double {
+        let kind = loop(type)
         let clock = ContinuousClock()
         let results = Arena(count: 16 * team.threads)
         var rounds = 1 << 16
         var best = 0.0
-        for _ in 0..<7 {
+        for _ in 0..<tries {
             let work = Arena(count: 1)
             let seconds =
                 clock.measure {
@@ -51,7 +57,7 @@ public struct MachineSpeed: Hashable, Codable, Sendable {
                     }
                 } / .seconds(1)
             best = max(best, Double(work.base[0]) * Double(team.threads) / seconds / 1e9)
-            if seconds < 0.05 { rounds *= 4 }
+            if seconds < longest { rounds *= 4 }
         }
         return best
     }

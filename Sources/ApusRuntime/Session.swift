@@ -120,8 +120,11 @@ public final class Session {
             let folding = Arena(count: program.graph.largestFoldedWeights)
             func build(_ program: Program) throws -> (Arena, [(index: Int, step: any Step)]) {
                 let arena = Arena(count: program.plan.arenaCount)
-                // Zeros would flatter the timings.
-                tuner.beforeFirstTiming = { arena.fillRandomly() }
+                // Zeros would flatter the timings, new pages lengthen them.
+                tuner.beforeFirstTiming = {
+                    arena.fillRandomly(team)
+                    team.clear(parameters.gradientBlock)
+                }
                 defer { tuner.beforeFirstTiming = {} }
                 let builder = StepBuilder(
                     program: program, arena: arena, store: parameters, library: library,
@@ -272,13 +275,15 @@ extension Graph {
 }
 
 extension Arena {
-    /// Numbers in -1..<1 that repeat every 64 Ki.
-    fileprivate func fillRandomly() {
+    /// Numbers in -1..<1 that repeat every 64 Ki. All members write: most of the time goes to new pages.
+    fileprivate func fillRandomly(_ team: Team) {
         let key = RandomKey(seed: 1)
-        let period = min(count, 1 << 16)
-        for i in 0..<period { base[i] = 2 * key.uniform(at: i) - 1 }
-        for start in stride(from: period, to: count, by: max(period, 1)) {
-            (base + start).update(from: base, count: min(period, count - start))
+        let period = 1 << 16
+        let numbers = (0..<period).map { 2 * key.uniform(at: $0) - 1 }
+        team.split(count.dividedRoundingUp(by: period)) { begin, end in
+            for start in stride(from: begin * period, to: min(end * period, count), by: period) {
+                (base + start).update(from: numbers, count: min(period, count - start))
+            }
         }
     }
 }

@@ -51,6 +51,13 @@ package struct Team {
         }
     }
 
+    /// Writes zeros to all of an arena, and so gives it pages: until then, even reading one takes as long as other work.
+    package func clear(_ arena: Arena) {
+        splitArray(arena.count) { begin, end in
+            (arena.base + begin).update(repeating: 0, count: end - begin)
+        }
+    }
+
     /// Splits a flat array on cache lines.
     package func splitArray(_ count: Int, _ body: (_ begin: Int, _ end: Int) -> Void) {
         let line = Arena.alignment / MemoryLayout<Float>.stride

@@ -25,6 +25,8 @@ package final class Tuner {
     /// What fills the caches, and scratch memory of what is timed; given back with the tuner.
     private var evicting: Arena?
     private var scratch: Arena?
+    /// Billions of multiplies and adds a second at most.
+    private var peaks: [DataType: Double] = [:]
 
     /// - Parameters:
     ///   - machine: library version, CPU and threads: what timings depend on
@@ -54,19 +56,19 @@ package final class Tuner {
         return try? JSONDecoder().decode([String: String].self, from: data)
     }
 
-    /// What is timed again, after each round but the last: what takes at most so many times as long as the best. The first
-    /// round finds caches and pages cold.
-    private static let margins = [1.5, 1.1]
+    /// What is timed again, after each round but the last: what takes at most so many times as long as the best.
+    private static let margins = [1.2, 1.05]
 
-    /// Seconds of the best below which all are timed again: cold pages could be all of the difference.
-    private static let shortest = 2e-3
+    /// Seconds of the best below which all are timed again: a moment's noise could be all of the difference.
+    private static let shortest = 5e-3
 
     /// The choice for `problem` among `candidates`, timing them with `seconds` if it is new: in turn, so that what
-    /// slows the machine down for a while meets all of them, those that are far behind only once. `seconds` returns nil for
-    /// a candidate that cannot be used. What is not worth timing, or has no choice, gets the first candidate.
+    /// slows the machine down for a while meets all of them, those that are far behind only once, and those that cannot
+    /// be faster than another was, by `leastSeconds`, not at all. `seconds` returns nil for a candidate that cannot be
+    /// used. What is not worth timing, or has no choice, gets the first candidate.
     package func choose(
         _ problem: String, _ candidates: [String], isWorthTiming: Bool = true,
-        seconds: (String) -> Double?
+        leastSeconds: (String) -> Double = { _ in 0 }, seconds: (String) -> Double?
     ) -> String? {
         let key = machine + " " + problem
         let remembered = isWorthTiming ? cached[key] : nil
@@ -80,25 +82,48 @@ package final class Tuner {
         }
         beforeFirstTiming()
         beforeFirstTiming = {}
-        var timed = candidates.compactMap { name in seconds(name).map { (name: name, shortest: $0) }
+        var timed: [(name: String, least: Double, shortest: Double)] = []
+        var best = Double.infinity
+        var isComparison = false
+        let inOrder = candidates.map { (name: $0, least: leastSeconds($0)) }.sorted {
+            $0.least < $1.least
         }
-        let isComparison = timed.count > 1
-        for margin in Tuner.margins where timed.count > 1 {
-            let best = timed.map(\.shortest).min() ?? 0
-            if best >= Tuner.shortest { timed.removeAll { $0.shortest > margin * best } }
+        for (name, least) in inOrder {
+            if least < best {
+                guard let time = seconds(name) else { continue }
+                timed.append((name, least, time))
+            }
+            isComparison = best < .infinity
+            best = timed.map(\.shortest).min() ?? .infinity
+        }
+        for margin in Tuner.margins {
+            timed.removeAll {
+                let isFarBehind = best >= Tuner.shortest && $0.shortest > margin * best
+                return isFarBehind || $0.shortest > best && $0.least >= best
+            }
             if timed.count == 1 { break }
             for i in timed.indices {
                 timed[i].shortest = min(timed[i].shortest, seconds(timed[i].name) ?? .infinity)
             }
+            best = timed.map(\.shortest).min() ?? .infinity
         }
-        guard let best = timed.min(by: { $0.shortest < $1.shortest })?.name else { return nil }
-        used[problem] = best
+        guard let choice = timed.first(where: { $0.shortest == best })?.name else { return nil }
+        used[problem] = choice
         // A single candidate was not compared with anything: nothing to remember.
         if isComparison {
-            cached[key] = best
+            cached[key] = choice
             isChanged = true
         }
-        return best
+        return choice
+    }
+
+    /// How many billions of multiplies and adds a second the team does at most. Measured for some milliseconds with every
+    /// problem, as other work on the machine can slow all of one measurement down: what would look like a peak then is none.
+    func peak(_ type: DataType, _ team: Team) -> Double {
+        let peak = max(
+            peaks[type] ?? 0, MachineSpeed.peak(type, team, tries: 4, longest: 1e-3))
+        peaks[type] = peak
+        return peak
     }
 
     /// Fills the caches with something else. In use a network's weights come from memory: with a batch
@@ -112,10 +137,12 @@ package final class Tuner {
         }
     }
 
-    /// Scratch memory of so many floats at least for what is timed: new pages every time would take as long as some of it.
-    func scratch(_ count: Int) -> Arena {
+    /// Scratch memory of so many floats at least for what is timed. It is written to beforehand: new pages would take as
+    /// long as some of it.
+    func scratch(_ count: Int, _ team: Team) -> Arena {
         if let scratch, scratch.count >= count { return scratch }
         let larger = Arena(count: count)
+        team.clear(larger)
         scratch = larger
         return larger
     }

@@ -32,6 +32,25 @@ private func output(
         #expect(try output(of: Convolution(4, kernel: 1, stride: 3)) == [2, 4, 3, 3])
     }
 
+    /// Counted by going over all positions and elements.
+    @Test(arguments: [1, 2, 3], [(0, 1), (1, 1), (1, 2), (3, 2)])
+    func paddingIsNotMultiplied(stride: Int, _ edges: (padding: Int, dilation: Int)) throws {
+        let (padding, dilation) = edges
+        let window = Window(
+            kernel: Size(3, 2), stride: Size(stride), dilation: Size(dilation),
+            padding: Edges(top: padding, left: 0, bottom: 1, right: 2))
+        let input = Size(8, 7)
+        let output = try #require(window.output(of: input))
+        var products = 0
+        for i in 0..<output.count * window.kernel.count {
+            let (position, element) = i.quotientAndRemainder(dividingBy: window.kernel.count)
+            let y = position / output.width * stride + element / 2 * dilation - padding
+            let x = position % output.width * stride + element % 2 * dilation
+            if y >= 0, y < input.height, x < input.width { products += 1 }
+        }
+        #expect(window.products(of: input) == products)
+    }
+
     @Test func poolingFollowsItsWindow() throws {
         #expect(try output(of: MaxPool(kernel: 2)) == [2, 8, 4, 3])
         #expect(

@@ -32,7 +32,7 @@ import Testing
         var timed = 0
         let choice = tuner.choose("p", candidates) {
             timed += 1
-            return $0 == "winograd" ? [2.5, 1, 4][(timed - 1) / 2] : 2
+            return $0 == "winograd" ? [2.2, 1, 4][(timed - 1) / 2] : 2
         }
         #expect(choice == "winograd")
     }
@@ -46,11 +46,40 @@ import Testing
         var timed = ""
         let choice = tuner.choose("p", ["a", "b", "c", "d"]) {
             timed += $0
-            let times: [String: Double] = ["a": 1.05, "b": 1, "c": 1.3, "d": 1.7]
+            let times: [String: Double] = ["a": 1.02, "b": 1, "c": 1.15, "d": 1.3]
             return times[$0].map { $0 * scale }
         }
         #expect(choice == "b")
         #expect(timed == expected)
+    }
+
+    /// What could be the fastest comes first; what cannot be faster than another was is not timed, or not again, and that
+    /// is a comparison to remember.
+    @Test(arguments: [([2, 2, 2], "ababab"), ([2, 1.7, 1.7], "abab"), ([1.5], "a")])
+    func whatCannotBeFasterIsNotTimed(_ times: [Double], _ expected: String) throws {
+        try withFile { file in
+            let tuner = Tuner(machine: "m", file: file)
+            let least = ["b": 1.8, "c": 2.2]
+            var timed = ""
+            let choice = tuner.choose("p", ["c", "b", "a"], leastSeconds: { least[$0] ?? 0 }) {
+                timed += $0
+                return $0 == "a" ? times[timed.count / 2] : 2.1
+            }
+            #expect(choice == "a")
+            #expect(timed == expected)
+            tuner.save()
+            let same = Tuner(machine: "m", file: file)
+            #expect(same.choose("p", ["c", "b", "a"]) { _ in nil } == "a")
+        }
+    }
+
+    /// A bound that was measured too long does not rule out what was faster.
+    @Test func theFastestStaysWhateverItsBound() {
+        let tuner = Tuner(machine: "m", file: nil)
+        let choice = tuner.choose("p", candidates, leastSeconds: { $0 == "direct" ? 1.5 : 0 }) {
+            $0 == "direct" ? 1 : 2
+        }
+        #expect(choice == "direct")
     }
 
     @Test func whatLeavesOneIsNoLongerTimed() throws {

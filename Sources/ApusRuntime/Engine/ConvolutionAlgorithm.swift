@@ -26,6 +26,14 @@ enum ConvolutionAlgorithm: String, CaseIterable {
         }
     }
 
+    /// Whether every product of the definition is multiplied: the peak of the machine then says how long it takes at least.
+    var sumsDirectly: Bool {
+        switch self {
+        case .direct, .depthwise, .oneByOne, .ownDirect, .amx, .pairs, .vector: true
+        case .winograd, .winogradTiles, .winogradChannels, .stem, .strassen: false
+        }
+    }
+
     /// Algorithms worth trying: the most exact first, of equals the one that is mostly faster. What is given for
     /// the problem is among them wherever it works.
     static func candidates(

@@ -29,6 +29,11 @@ struct ConvolutionProblem: Hashable {
     /// Multiply-adds.
     var multiplyAdds: Int { output.count * weights.count / weights[0] }
 
+    /// Multiplies and adds of direct sums, at least: products with padding need not be made.
+    var fewestOperations: Int {
+        2 * output[0] * output[1] * weights[1] * window.products(of: Size(input[2], input[3]))
+    }
+
     /// Winograd's transforms round worse than a direct sum, so they have no say where a problem takes
     /// a fraction of a millisecond anyway. Other sums are as exact whoever makes them.
     var isWorthTiming: Bool {

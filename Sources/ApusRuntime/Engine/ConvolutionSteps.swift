@@ -21,8 +21,16 @@ extension StepBuilder {
             problem, threads: team.threads, given: tuner.given[problem.key])
         // Only made if there is something to time.
         lazy var trials = trials(problem, candidates, operands)
+        // What direct sums take at least says something beside others only.
+        let isBounded = candidates.contains { !$0.sumsDirectly }
+        lazy var directly =
+            Double(problem.fewestOperations) / (tuner.peak(problem.type, team) * 1e9)
         let chosen = tuner.choose(
-            problem.key, candidates.map(\.rawValue), isWorthTiming: problem.isWorthTiming
+            problem.key, candidates.map(\.rawValue), isWorthTiming: problem.isWorthTiming,
+            leastSeconds: { name in
+                let sumsDirectly = ConvolutionAlgorithm(rawValue: name)?.sumsDirectly ?? false
+                return isBounded && sumsDirectly ? directly : 0
+            }
         ) { name in
             guard let run = trials[name] else { return nil }
             if isInference { tuner.evictCaches(team) }
@@ -87,7 +95,7 @@ extension StepBuilder {
             steps[algorithm.rawValue] = step
         }
         let most = steps.values.map(\.scratchBytes).max() ?? 0
-        let scratch = tuner.scratch(most.dividedRoundingUp(by: MemoryLayout<Float>.stride))
+        let scratch = tuner.scratch(most.dividedRoundingUp(by: MemoryLayout<Float>.stride), team)
         let converted = ConvertedWeights(steps.values)
         let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
         return steps.compactMapValues { step in
