@@ -3,9 +3,9 @@ import ApusTensor
 
 /// Where every value of a graph lives: offsets into one arena, found from lifetimes.
 ///
-/// Values whose lifetimes overlap never share memory; the largest are placed first, each at the
-/// lowest offset where it fits. Finding the optimum is NP-hard; this order comes close to the lower
-/// bound, which `lowerBound` states.
+/// Values whose lifetimes overlap never share memory; the largest are placed first, of equal ones those that live
+/// longest, each at the lowest offset where it fits. Finding the optimum is NP-hard; this order comes close to the
+/// lower bound, which `lowerBound` states.
 public struct MemoryPlan: Sendable {
     /// A value or several that are overwritten in place, from the first write to the last read; or none, and a
     /// node's scratch memory.
@@ -19,6 +19,9 @@ public struct MemoryPlan: Sendable {
         public var last: Int
         /// Floats from the arena's base.
         public var offset = 0
+
+        /// Nodes from the first to the last.
+        fileprivate var duration: Int { last - first + 1 }
 
         func overlaps(_ other: Block) -> Bool { first <= other.last && other.first <= last }
     }
@@ -48,7 +51,7 @@ public struct MemoryPlan: Sendable {
             blocks.append(Block(values: [], count: rounded, first: node, last: node))
         }
         let order = blocks.indices.sorted {
-            (blocks[$1].count, blocks[$0].first) < (blocks[$0].count, blocks[$1].first)
+            (blocks[$1].count, blocks[$1].duration) < (blocks[$0].count, blocks[$0].duration)
         }
         var placed: [Block] = []
         for index in order {
