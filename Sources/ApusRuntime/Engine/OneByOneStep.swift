@@ -71,14 +71,12 @@ final class OneByOneStep: Step {
     }
 
     var scratchBytes: Int {
-        let vectors = operands.normalization?.vectorCount ?? 0
-        return (vectors + sharedCount + own.total) * MemoryLayout<Float>.stride
+        (operands.vectorCount + sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
     func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
-        let vectors = scratch.assumingMemoryBound(to: Float.self)
-        self.scratch = vectors + (operands.normalization?.vectorCount ?? 0)
-        if operands.normalization != nil { geometry.normalization = UnsafePointer(vectors) }
+        self.scratch = operands.place(
+            scratch.assumingMemoryBound(to: Float.self), in: &geometry)
     }
 
     func run(_ context: RunContext) {
@@ -149,7 +147,18 @@ extension ConvolutionProblem {
 }
 
 extension ConvolutionStep.Operands {
-    /// Writes what kernels normalize with, where a step has bound it.
+    /// Floats of what kernels normalize with, the first of a step's scratch memory.
+    var vectorCount: Int { normalization?.vectorCount ?? 0 }
+
+    /// Tells kernels where that is; returns what lies behind it.
+    func place(
+        _ vectors: UnsafeMutablePointer<Float>, in geometry: inout apus_one_by_one
+    ) -> UnsafeMutablePointer<Float> {
+        if normalization != nil { geometry.normalization = UnsafePointer(vectors) }
+        return vectors + vectorCount
+    }
+
+    /// Writes it, where a step has bound it.
     func normalize(_ geometry: apus_one_by_one) {
         guard let normalization, let vectors = geometry.normalization else { return }
         normalization.fill(UnsafeMutablePointer(mutating: vectors))

@@ -94,14 +94,12 @@ final class StrassenStep: Step {
     }
 
     var scratchBytes: Int {
-        let vectors = operands.normalization?.vectorCount ?? 0
-        return (vectors + sharedCount + own.total) * MemoryLayout<Float>.stride
+        (operands.vectorCount + sharedCount + own.total) * MemoryLayout<Float>.stride
     }
 
     func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) {
-        let vectors = scratch.assumingMemoryBound(to: Float.self)
-        self.scratch = vectors + (operands.normalization?.vectorCount ?? 0)
-        if operands.normalization != nil { geometry.o.normalization = UnsafePointer(vectors) }
+        self.scratch = operands.place(
+            scratch.assumingMemoryBound(to: Float.self), in: &geometry.o)
     }
 
     func run(_ context: RunContext) {
