@@ -82,6 +82,19 @@ struct LabTests {
         #expect(index.contains("\(name)/index.html") && index.contains(result.verdict.words))
     }
 
+    /// Gray images are as large as what they show, which no crop could then move.
+    @Test("Pairs of changes are learned from gray images drawn on a larger canvas")
+    func scattered() throws {
+        let folder = try TemporaryFolder()
+        let experiment = try Lab.experiment("augmentations")
+        let result = try Lab.run(experiment, smallestOptions(folder), data: Corners.data())
+        let networks = result.findings.figures.flatMap { figure -> [Network] in
+            if case .networks(let strips) = figure { strips.networks } else { [] }
+        }
+        // Of 12 pixels and a margin of 2; networks see images at half their size.
+        #expect(!networks.isEmpty && networks.allSatisfy { $0.input == [1, 8, 8] })
+    }
+
     @Test("Names that are not known are told with those that are")
     func unknown() throws {
         #expect {
