@@ -51,7 +51,7 @@ package struct Team {
         }
     }
 
-    /// Writes zeros to all of an arena, and so gives it pages: until then, even reading one takes as long as other work.
+    /// Writes zeros to all of an arena, by which it gets its pages: work that comes first would be timed with that.
     package func clear(_ arena: Arena) {
         splitArray(arena.count) { begin, end in
             (arena.base + begin).update(repeating: 0, count: end - begin)
