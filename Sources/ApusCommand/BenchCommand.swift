@@ -107,7 +107,7 @@ struct BenchOptions: ParsableArguments {
     }
 
     /// The bytes this process holds before it makes the network. The library's code, threads and
-    /// first primitives, which any network needs, are there already: a small one has run.
+    /// first primitives, which any network needs, are there already: a small one was trained and used.
     func residentBytesBefore() throws -> Int {
         let network = Network("small", input: [3, 8, 8]) {
             Convolution(16, kernel: 3)
@@ -124,6 +124,11 @@ struct BenchOptions: ParsableArguments {
         let optimizer = Optimizer(.defaultSGD, weightDecay: 0, for: store)
         let images = Tensor([2, 3, 8, 8], (0..<384).map { Float($0 % 7) })
         try session.step(images: images, labels: [0, 1], optimizer: optimizer, rate: 0)
+        let user = try Session(
+            network.graph(batch: 2, mode: .inference), parameters: store,
+            configuration: configuration)
+        user.setInput("images", images.elements)
+        user.run()
         return Machine.residentBytes
     }
 

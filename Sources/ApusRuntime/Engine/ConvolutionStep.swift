@@ -7,6 +7,7 @@ import CKernels
 /// another, they are converted on the way in, and weight gradients on the way out.
 final class ConvolutionStep: Step {
     let implementation: String?
+    let primitives: [String]
     private let primitive: Primitive
     /// From the stored weights to the algorithm's, or from the algorithm's gradient to the stored.
     private let reorder: Primitive?
@@ -121,6 +122,8 @@ final class ConvolutionStep: Step {
             reorder = try Primitive.reorder(library, from: plainWeights, to: weights)
         }
         keepsWeights = reorder != nil && problem.inference && problem.pass == .forward
+        let name = "\(problem.key) \(algorithm.rawValue)"
+        primitives = [name] + (reorder == nil ? [] : ["weights of \(name)"])
     }
 
     /// Stores a gradient of 1x1 weights, which the library takes several times as long for (2048 to 1024 channels: 3.0 and
@@ -156,7 +159,6 @@ final class ConvolutionStep: Step {
         // Folded weights that are read as they are are this step's alone.
         let folded = fold != nil && !keepsWeights ? plainWeights.byteCount : 0
         return folded + (padding?.padded.byteCount ?? 0)
-            + (reorder == nil ? 1 : 2) * Primitive.keptBytes
     }
 
     var scratchBytes: Int {

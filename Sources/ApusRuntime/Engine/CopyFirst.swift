@@ -18,6 +18,7 @@ final class CopyFirst: Step {
     var implementation: String? { step.implementation }
     var convertedCount: Int { step.convertedCount }
     var keptBytes: Int { step.keptBytes }
+    var primitives: [String] { step.primitives }
     var scratchBytes: Int { step.scratchBytes }
     func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) throws {
         try step.bind(scratch: scratch, converted: converted)

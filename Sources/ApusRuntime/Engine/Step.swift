@@ -15,8 +15,10 @@ protocol Step: AnyObject {
     /// Floats of converted weights that the step keeps between runs, in memory of the session's. Where there are any,
     /// it never reads the operands' weights but right after they were renewed.
     var convertedCount: Int { get }
-    /// Memory of its own: the library's primitives, and weights that are stored for it alone.
+    /// Memory of its own: weights that are stored for it alone.
     var keptBytes: Int { get }
+    /// What the library's primitives compute that it uses. Of those that compute the same the library keeps one.
+    var primitives: [String] { get }
     /// The name of the kernel: the library's, or that of our convolutions; nil for our other ones.
     var implementation: String? { get }
     /// Says where its memory lies; `converted` holds zeros, and is not used if there are no converted weights.
@@ -28,6 +30,7 @@ extension Step {
     var implementation: String? { nil }
     var convertedCount: Int { 0 }
     var keptBytes: Int { 0 }
+    var primitives: [String] { [] }
 }
 
 /// A step of one of our own kernels.
@@ -61,7 +64,7 @@ final class PrimitiveStep: Step {
     init(_ primitive: Primitive) { self.primitive = primitive }
     var implementation: String? { primitive.implementation }
     var scratchBytes: Int { primitive.scratchBytes }
-    var keptBytes: Int { Primitive.keptBytes }
+    var primitives: [String] { ["\(ObjectIdentifier(primitive))"] }
     func bind(scratch: UnsafeMutableRawPointer, converted: UnsafeMutablePointer<Float>) throws {
         try primitive.setScratch(scratch)
     }
