@@ -85,6 +85,22 @@ public struct MemoryPlan: Sendable {
         lowerBound = most
     }
 
+    /// The longest part of the arena in which none of `values` lies, ever.
+    package func longestGap(besides values: Set<ValueID>) -> Range<Int> {
+        var longest = 0..<0
+        var end = 0
+        func consider(_ start: Int) {
+            if start - end > longest.count { longest = end..<start }
+        }
+        let taken = blocks.filter { !values.isDisjoint(with: $0.values) }
+        for block in taken.sorted(by: { $0.offset < $1.offset }) {
+            consider(block.offset)
+            end = max(end, block.offset + block.count)
+        }
+        consider(arenaCount)
+        return longest
+    }
+
     /// Floats to which blocks are rounded up so that every offset is aligned.
     private static var granule: Int { Arena.alignment / MemoryLayout<Float>.stride }
 

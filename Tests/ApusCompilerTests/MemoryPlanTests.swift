@@ -117,6 +117,35 @@ extension Op {
         #expect(Set(plan.offsets.keys).isDisjoint(with: program.bindings.keys))
     }
 
+    /// Where a node's values are not there is room for what is tried out, and nowhere is more of it.
+    @Test(arguments: ["resnet50", "densenet121"])
+    func theLongestGapIsBesideTheNodesValues(name: String) throws {
+        let program = try Program(
+            Models.named(name).lossGraph(batch: 2), differentiate: true,
+            options: .init(block: 16))
+        let all = Dictionary(
+            uniqueKeysWithValues: try residences(program).map { ($0.value, $0) })
+        for node in program.graph.nodes {
+            let values = Set(node.inputs + node.outputs)
+            let gap = program.plan.longestGap(besides: values)
+            #expect(gap.lowerBound >= 0 && gap.upperBound <= program.plan.arenaCount)
+            let taken = values.compactMap { all[$0] }
+            for one in taken {
+                #expect(!gap.overlaps(one.offset..<one.offset + one.count), "\(node)")
+            }
+            // Blocks end at multiples of 16 floats, values need not.
+            let starts = [0] + taken.map { ($0.offset + $0.count).roundedUp(to: 16) }
+            for start in starts {
+                let inside = taken.contains {
+                    $0.offset <= start && start < $0.offset + $0.count
+                }
+                let end = taken.map(\.offset).filter { $0 >= start }.min()
+                let length = (end ?? program.plan.arenaCount) - start
+                #expect(inside || length <= gap.count, "\(node)")
+            }
+        }
+    }
+
     /// Floats for some of the nodes.
     private func graphScratch(_ program: Program, _ key: RandomKey) -> [Int: Int] {
         let nodes = program.graph.nodes.indices.filter { key.integer(below: 2, at: 2 * $0) > 0 }

@@ -5,7 +5,7 @@ extension StepBuilder {
     /// The fastest of what the library and our kernels offer for the node's problem.
     func convolution(_ node: Node) throws -> any Step {
         let (problem, operands) = convolutionProblem(node)
-        let step = try fastest(problem, operands)
+        let step = try fastest(node, problem, operands)
         guard problem.adds, memory(node.inputs[2]) != operands.input else { return step }
         return CopyFirst(
             step, from: memory(node.inputs[2]), to: operands.input,
@@ -14,13 +14,13 @@ extension StepBuilder {
 
     /// `fold` renews the operands' weights when the parameters have changed.
     func fastest(
-        _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands,
+        _ node: Node, _ problem: ConvolutionProblem, _ operands: ConvolutionStep.Operands,
         fold: (() -> Void)? = nil
     ) throws -> any Step {
         let candidates = ConvolutionAlgorithm.candidates(
             problem, threads: team.threads, given: tuner.given[problem.key])
         // Only made if there is something to time.
-        lazy var trials = trials(problem, candidates, operands)
+        lazy var trials = trials(node, problem, candidates, operands)
         // What direct sums take at least says something beside others only.
         let isBounded = candidates.contains { !$0.sumsDirectly }
         lazy var directly =
@@ -79,9 +79,10 @@ extension StepBuilder {
     /// layer of ResNet-50 would be larger than those of all others, for a thousandth of its step.
     private var mostScratchBytes: Int { max(2, team.threads) * (32 << 20) }
 
-    /// The candidates that can be used, to run on the session's own memory. They share scratch memory.
+    /// The candidates that can be used, to run on the session's own memory. They share scratch memory: the arena holds
+    /// nothing yet, so it is where the node's own values are not, or the tuner's if there is not enough.
     private func trials(
-        _ problem: ConvolutionProblem, _ candidates: [ConvolutionAlgorithm],
+        _ node: Node, _ problem: ConvolutionProblem, _ candidates: [ConvolutionAlgorithm],
         _ operands: ConvolutionStep.Operands
     ) -> [String: () -> Void] {
         var steps: [String: any Step] = [:]
@@ -95,15 +96,19 @@ extension StepBuilder {
             steps[algorithm.rawValue] = step
         }
         let most = steps.values.map(\.scratchBytes).max() ?? 0
-        let scratch = tuner.scratch(most.dividedRoundingUp(by: MemoryLayout<Float>.stride), team)
+        let count = most.dividedRoundingUp(by: MemoryLayout<Float>.stride)
+        let gap = program.plan.longestGap(besides: Set(node.inputs + node.outputs))
+        let scratch =
+            gap.count >= count
+            ? arena.base + gap.lowerBound : tuner.scratch(count, team).base
         let converted = ConvertedWeights(steps.values)
         let context = RunContext(randomKey: RandomKey(seed: 0), parameterVersion: -2)
         return steps.compactMapValues { step in
             let place = converted.base(of: step)
-            guard (try? step.bind(scratch: scratch.base, converted: place)) != nil else {
+            guard (try? step.bind(scratch: scratch, converted: place)) != nil else {
                 return nil
             }
-            return { withExtendedLifetime((scratch, converted)) { step.run(context) } }
+            return { withExtendedLifetime(converted) { step.run(context) } }
         }
     }
 

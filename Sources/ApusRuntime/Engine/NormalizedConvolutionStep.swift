@@ -25,7 +25,7 @@ extension StepBuilder {
             let operands = ConvolutionStep.Operands(
                 input: memory(node.inputs[0]), weights: folded.base, bias: bias.base,
                 output: output, computesWeights: computesWeights)
-            return try fastest(problem, operands, fold: { fold(folded) })
+            return try fastest(node, problem, operands, fold: { fold(folded) })
         }
         func fold(_ folded: Arena) {
             for channel in 0..<channels {
