@@ -90,15 +90,17 @@ def main():
         "in turn; figures\nare medians. The ratio is the fastest peer's time over ours; that of the "
         "shortest rounds leaves out what\nelse runs on the machine. Memory is "
         "the peak of the process above a bare start: `apus --version`, a peer after\nits imports; "
-        "that of torch.compile includes its compiler.\n")
+        "that of torch.compile includes its compiler. Beside our time are its limits: all operations\nof "
+        "direct sums at the machine's peak, which other algorithms undercut, and all bytes at its "
+        "bandwidth, each\nvalue read or written once an operation.\n")
     _, base = run([options.apus, "--version"])
     rows, problems = {task: [] for task in TASKS}, []
     with tempfile.TemporaryDirectory() as folder:
         for task, model, batch, side in options.cases:
             for precision in options.precision:
                 one = Case(task, model, batch, side, precision)
-                medians, failures = measure(one, options, folder, base)
-                rows[task].append((one, medians))
+                medians, limit, failures = measure(one, options, folder, base)
+                rows[task].append((one, medians, limit))
                 problems += [f"{one}: {name}: {text}" for name, text in failures.items()]
     text = opening + "".join("\n" + table.markdown(t, r) for t, r in rows.items() if r)
     if problems:

@@ -73,8 +73,32 @@ def versions(options):
     return found
 
 
+@dataclasses.dataclass
+class Limit:
+    """What the machine could do at most, by the fastest of all rounds, beside what our step has to do."""
+    gflops: float = 0
+    bandwidth: float = 0
+    operations: float = 0
+    gigabytes: float = 0
+
+    def update(self, speed, precision, result):
+        peak = speed["float32_gflops" if precision == "fp32" else "bfloat16_gflops"]
+        self.gflops = max(self.gflops, peak)
+        self.bandwidth = max(self.bandwidth, speed["bandwidth_gb_per_s"])
+        self.operations = result["giga_operations"]
+        self.gigabytes = result["gigabytes"]
+
+    @property
+    def operations_ms(self):
+        return 1000 * self.operations / self.gflops
+
+    @property
+    def bytes_ms(self):
+        return 1000 * self.gigabytes / self.bandwidth
+
+
 def measure(case, options, folder, base):
-    """Time, memory and the shortest round's time of every contender by name, and what failed."""
+    """Time, memory and the shortest round's time of every contender by name, our limit, and what failed."""
     size = ["--batch", str(case.batch), "--side", str(case.side)]
     ours = [options.apus, "bench", case.task, "--model", case.model, *size, "--precision",
             case.precision, "--steps", str(options.steps), "--threads", str(options.threads),
@@ -83,7 +107,8 @@ def measure(case, options, folder, base):
     peer = [options.python, str(HERE / "peer.py")]
     described = [case.model, str(case.batch), str(case.side)]
     file = str(pathlib.Path(folder) / f"{case.model}-{case.batch}-{case.side}.onnx")
-    results, failures = {name: [] for name in names}, {}
+    speed = [options.apus, "doctor", "--threads", str(options.threads), "--json"]
+    results, failures, limit = {name: [] for name in names}, {}, Limit()
     if case.task == "infer" and not os.path.exists(file):
         try:
             run(peer + ["export", "-", *described, "-", "-", "-", file])
@@ -96,6 +121,7 @@ def measure(case, options, folder, base):
             try:
                 if name == "apus":
                     result, peak = run(ours)
+                    limit.update(run(speed)[0], case.precision, result)
                     results[name].append((result["median_ms"], peak - base))
                 else:
                     command = peer + [case.task, name, *described, case.precision,
@@ -111,4 +137,4 @@ def measure(case, options, folder, base):
         name: (*(statistics.median(column) for column in zip(*figures)),
                min(time for time, _ in figures))
         for name, figures in results.items() if figures and name not in failures}
-    return medians, failures
+    return medians, limit, failures

@@ -4,7 +4,7 @@ import os
 TITLES = {"train": "Training step", "infer": "Inference"}
 
 
-def row(case, names, medians):
+def row(case, names, medians, limit):
     def text(name):
         return f"{medians[name][0]:.1f}" if name in medians else "-"
 
@@ -14,6 +14,7 @@ def row(case, names, medians):
     shortest = min((medians[name][2] for name in peers), default=0)
     return [
         case.model, str(case.batch), str(case.side), case.precision, text("apus"),
+        *([f"{limit.operations_ms:.1f}", f"{limit.bytes_ms:.1f}"] if "apus" in medians else "--"),
         *map(text, names),
         f"{medians[best][0] / medians['apus'][0]:.2f}" if both else "-",
         f"{shortest / medians['apus'][2]:.2f}" if both else "-",
@@ -24,17 +25,32 @@ def row(case, names, medians):
 
 def markdown(task, rows):
     names = []
-    for case, _ in rows:
+    for case, *_ in rows:
         for name in case.contenders(True):
-            if name not in names and any(name in medians for _, medians in rows):
+            if name not in names and any(name in medians for _, medians, _ in rows):
                 names.append(name)
-    header = ["model", "batch", "side", "precision", "Apus ms", *(f"{n} ms" for n in names),
+    header = ["model", "batch", "side", "precision", "Apus ms", "operations ms", "bytes ms",
+              *(f"{n} ms" for n in names),
               "ratio", "of shortest", "best peer", "Apus MiB", "best peer MiB"]
-    lines = [header, ["---", *["---:"] * 2, "---", *["---:"] * (len(names) + 3), "---",
+    lines = [header, ["---", *["---:"] * 2, "---", *["---:"] * (len(names) + 5), "---",
                       "---:", "---:"]]
-    lines += [row(case, names, medians) for case, medians in rows]
+    lines += [row(case, names, *measured) for case, *measured in rows]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"## {TITLES[task]}\n\n{text}\n"
+    return f"## {TITLES[task]}\n\n{text}\n{speeds(rows)}"
+
+
+def speeds(rows):
+    """What the limits were computed from."""
+    limits = {}
+    for case, _, limit in rows:
+        if limit.gflops:
+            limits.setdefault(case.precision, []).append(limit)
+    if not limits:
+        return ""
+    peaks = [f"{max(one.gflops for one in found):.0f} GFLOP/s in {precision}"
+             for precision, found in limits.items()]
+    bandwidth = max(one.bandwidth for found in limits.values() for one in found)
+    return f"\nThe machine meanwhile: {', '.join(peaks)}, {bandwidth:.1f} GB/s.\n"
 
 
 def machine(threads):

@@ -135,9 +135,10 @@ struct BenchOptions: ParsableArguments {
     /// Runs twice for nothing, then `steps` times, and prints the times.
     ///
     /// `baseline` is what the process held before the network was made, `planned` what the plan says
-    /// that it needs from then on.
+    /// that it needs from then on, and `otherBytes` what is moved outside the program.
     func measure(
-        _ session: Session, baseline: Int, planned: Int, _ run: () throws -> Void
+        _ session: Session, baseline: Int, planned: Int, otherBytes: Int = 0,
+        _ run: () throws -> Void
     ) throws {
         let clock = ContinuousClock()
         for _ in 0..<2 { try run() }
@@ -145,22 +146,27 @@ struct BenchOptions: ParsableArguments {
         for _ in 0..<steps { times.append(try clock.measure(run) / .milliseconds(1)) }
         times.sort()
         let median = times[times.count / 2]
+        let graph = session.program.graph
+        let bytes = graph.nodes.map { graph.bytes($0) }.reduce(otherBytes, +)
         let result = BenchResult(
             model: model, batch: batch, precision: precision.precision.rawValue,
             threads: session.threads,
             median_ms: median, min_ms: times[0], max_ms: times[times.count - 1],
             images_per_second: Double(batch) / median * 1000,
             peak_memory_mib: Double(Machine.peakResidentBytes - baseline) / 1_048_576,
-            planned_memory_mib: Double(planned) / 1_048_576)
+            planned_memory_mib: Double(planned) / 1_048_576,
+            giga_operations: 2e-9 * Double(graph.nodes.map { graph.multiplyAdds($0) }.reduce(0, +)),
+            gigabytes: 1e-9 * Double(bytes))
         if json {
             try printJSON(result)
         } else {
             print(
                 String(
                     format:
-                        "%@ batch %d %@, %d threads: median %.1f ms, min %.1f ms, %.0f images/s, %.0f MiB (planned %.0f)",
+                        "%@ batch %d %@, %d threads: median %.1f ms, min %.1f ms, %.0f images/s, %.0f MiB (planned %.0f), %.3g billion operations, %.3g GB moved",
                     model, batch, result.precision, session.threads, median, times[0],
-                    result.images_per_second, result.peak_memory_mib, result.planned_memory_mib))
+                    result.images_per_second, result.peak_memory_mib, result.planned_memory_mib,
+                    result.giga_operations, result.gigabytes))
         }
         if explain { Explanation(session).print() }
     }
@@ -180,6 +186,10 @@ private struct BenchResult: Encodable {
     /// Of the process, above what it held before the network was made.
     var peak_memory_mib: Double
     var planned_memory_mib: Double
+    /// Multiplies and adds of direct sums: algorithms that need fewer can exceed the machine's peak.
+    var giga_operations: Double
+    /// What every operation reads and writes, each value once.
+    var gigabytes: Double
 }
 
 struct BenchTrain: ParsableCommand {
@@ -204,7 +214,11 @@ struct BenchTrain: ParsableCommand {
         let labels = (0..<options.batch).map { Int32(key.integer(below: classes, at: $0)) }
         let planned =
             session.workspaceBytes + store.byteCount + optimizer.byteCount + 4 * images.shape.count
-        try options.measure(session, baseline: baseline, planned: planned) {
+        // The optimizer reads gradients, and reads and writes parameters and velocities.
+        let updateBytes = 5 * store.parameterBlock.byteCount
+        try options.measure(
+            session, baseline: baseline, planned: planned, otherBytes: updateBytes
+        ) {
             try session.step(images: images, labels: labels, optimizer: optimizer, rate: 0.01)
         }
     }

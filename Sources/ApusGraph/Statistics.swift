@@ -109,12 +109,18 @@ extension Graph {
         }
     }
 
-    /// Bytes of everything a node reads and writes, each once: what it must move at least. A concatenation
-    /// leaves in its place what already begins the image that it appends to.
+    /// Bytes of everything a node reads and writes, each once: what it must move at least. Nothing of what is there
+    /// already: inputs and parameters, what begins an image that is appended to or read in part.
     public func bytes(_ node: Node) -> Int {
-        if node.op == .concatenate, sharesImage(node.inputs[0], node.outputs[0]) {
-            return 2 * node.inputs.dropFirst().map { storageBytes($0) }.reduce(0, +)
+        switch node.op {
+        case .input, .parameter, .buffer:
+            0
+        case .slice(0, _) where sharesImage(node.inputs[0], node.outputs[0]):
+            0
+        case .concatenate where sharesImage(node.inputs[0], node.outputs[0]):
+            2 * node.inputs.dropFirst().map { storageBytes($0) }.reduce(0, +)
+        default:
+            (node.inputs + node.outputs).map { storageBytes($0) }.reduce(0, +)
         }
-        return (node.inputs + node.outputs).map { storageBytes($0) }.reduce(0, +)
     }
 }
