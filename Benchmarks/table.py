@@ -14,7 +14,8 @@ def row(case, names, medians, limit):
     shortest = min((medians[name][2] for name in peers), default=0)
     return [
         case.model, str(case.batch), str(case.side), case.precision, text("apus"),
-        *([f"{limit.operations_ms:.1f}", f"{limit.bytes_ms:.1f}"] if "apus" in medians else "--"),
+        f"{limit.operations_ms:.1f}" if "apus" in medians else "-",
+        f"{limit.bytes_ms:.1f}" if "apus" in medians else "-",
         *map(text, names),
         f"{medians[best][0] / medians['apus'][0]:.2f}" if both else "-",
         f"{shortest / medians['apus'][2]:.2f}" if both else "-",

@@ -62,12 +62,7 @@ extension GradientCase {
     ) throws -> ValueID {
         let x = try net.blocked(try net.parameter("x", [3, 16, 5, 4]))
         let wide = try convolved(&net, "expand", x, channels)
-        var y: ValueID
-        if frozen {
-            y = try given(&net, "n", wide)
-        } else {
-            y = try normalized(&net, "n", wide)
-        }
+        var y = try normalized(&net, "n", wide, frozen: frozen)
         if let activation { y = try net.append(.activation(activation), y) }
         let squeezed = try convolved(&net, "squeeze", try net.append(.globalAveragePool, y), 8)
         let excited = try convolved(
@@ -77,9 +72,11 @@ extension GradientCase {
         return try convolved(&net, "project", gated, 16)
     }
 
+    /// With the batch's statistics, or with those of before if `frozen`.
     private static func normalized(
-        _ net: inout TestNetwork, _ name: String, _ x: ValueID
+        _ net: inout TestNetwork, _ name: String, _ x: ValueID, frozen: Bool = false
     ) throws -> ValueID {
+        if frozen { return try given(&net, name, x) }
         let channels: Shape = [net.builder.shape(x)[1]]
         let gamma = try net.parameter("\(name).gamma", channels, .uniform(0.5...1.5))
         let beta = try net.parameter("\(name).beta", channels)
@@ -119,7 +116,7 @@ extension GradientCase {
         frozen: Bool = false
     ) throws -> ValueID {
         func norm(_ name: String, _ x: ValueID) throws -> ValueID {
-            try frozen ? given(&net, name, x) : normalized(&net, name, x)
+            try normalized(&net, name, x, frozen: frozen)
         }
         var x = try net.blocked(try net.parameter("x", [4, 64, 5, 4]))
         for name in ["a", "b", "c"] {
