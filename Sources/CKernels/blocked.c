@@ -1,6 +1,7 @@
 #include "kernels.h"
 #include "clones.h"
 #include "elements.h"
+#include "halves.h"
 #include "transcendental.h"
 
 #include <string.h>
@@ -14,11 +15,18 @@
 #undef BLOCK
 #undef ELEMENT
 #define ELEMENT bf16
-#define BLOCK 16
-#include "blocked.inc"
-#undef BLOCK
 #define BLOCK 8
 #include "blocked.inc"
+#undef BLOCK
+#define BLOCK 16
+// Machines with such blocks use brain floats only where they have instructions for them.
+#pragma push_macro("CLONES")
+#undef CLONES
+#define CLONES HALVES
+#undef SHORTENED
+#define SHORTENED(B, v) ROUNDED(v)
+#include "blocked.inc"
+#pragma pop_macro("CLONES")
 #undef BLOCK
 #undef ELEMENT
 

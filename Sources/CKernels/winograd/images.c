@@ -1,7 +1,7 @@
 // The transforms of images: input, output and the output's gradient.
 #include "cuts.h"
 #include "rows.h"
-#include "../elements.h"
+#include "../halves.h"
 
 #include <string.h>
 
@@ -13,20 +13,24 @@ typedef int32_t Mask __attribute__((vector_size(64)));
 #define TYPED(f) f##_float
 #define READ LOAD_float
 #define WRITE STORE_float
+#define KERNEL WIDE
 #include "kinds.inc"
 #undef T
 #undef TYPED
 #undef READ
 #undef WRITE
+#undef KERNEL
 #define T bf16
 #define TYPED(f) f##_bf16
 #define READ LOAD_bf16
-#define WRITE STORE_bf16
+#define WRITE(B, p, v) *(halves_16 *)(p) = ROUNDED(v)
+#define KERNEL HALVES
 #include "kinds.inc"
 #undef T
 #undef TYPED
 #undef READ
 #undef WRITE
+#undef KERNEL
 
 // The kind of tile and the type of images choose the function.
 #define DISPATCH(f, ...)                                                                       \
