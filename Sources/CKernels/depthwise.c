@@ -1,6 +1,7 @@
 #include "kernels.h"
 #include "clones.h"
 #include "elements.h"
+#include "halves.h"
 #include "transcendental.h"
 
 #include <string.h>
@@ -86,17 +87,32 @@ static long sums_at(long block, const apus_window *w) {
     return apus_depthwise_scratch(block, w) - sums_length(w) * block;
 }
 
-#define BLOCK 16
-#include "depthwise.inc"
-#undef BLOCK
+#define KIND 8
 #define BLOCK 8
 #include "depthwise.inc"
+#undef KIND
+#undef BLOCK
+#define KIND 16
+#define BLOCK 16
+#include "depthwise.inc"
+#undef KIND
+// Machines with such blocks use brain floats only where they have instructions for them.
+#define KIND halves
+#pragma push_macro("CLONES")
+#undef CLONES
+#define CLONES HALVES
+#undef SHORTENED
+#define SHORTENED(B, v) ROUNDED(v)
+#include "depthwise.inc"
+#pragma pop_macro("CLONES")
+#undef KIND
 #undef BLOCK
 
-#define DISPATCH(NAME, PARAMETERS, ARGUMENTS)   \
-    void NAME PARAMETERS {                      \
-        if (block == 16) NAME##_16 ARGUMENTS;   \
-        else NAME##_8 ARGUMENTS;                \
+#define DISPATCH(NAME, PARAMETERS, ARGUMENTS)                       \
+    void NAME PARAMETERS {                                          \
+        if (block == 8) NAME##_8 ARGUMENTS;                         \
+        else if (type == apus_float32) NAME##_16 ARGUMENTS;         \
+        else NAME##_halves ARGUMENTS;                               \
     }
 
 DISPATCH(apus_depthwise,

@@ -75,7 +75,9 @@ import Testing
     @Test(arguments: windows, [8, 16])
     func kernelsOfBothTypes(_ window: Window, block: Int) throws {
         for (channels, batch) in [(5, 1), (24, 3)] {
-            for type in [apus_float32, apus_bfloat16] {
+            // In blocks of 16 brain floats are rounded by an instruction that not all machines have.
+            for type in [apus_float32, apus_bfloat16]
+            where type == apus_float32 || block == 8 || Machine.hasBFloat16 {
                 let example = DepthwiseExample(window, channels, batch, block)
                 let own = example.kernels(type)
                 for (name, expected) in example.sums() {

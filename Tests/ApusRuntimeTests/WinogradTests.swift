@@ -94,7 +94,7 @@ struct Kernel: Sendable, CustomTestStringConvertible {
 
     static let all: [Kernel] =
         [large]
-        + [apus_float32, apus_bfloat16].flatMap { type in
+        + (Machine.hasBFloat16 ? [apus_float32, apus_bfloat16] : [apus_float32]).flatMap { type in
             [
                 Kernel(type, batch: 2, [16, 13, 9], [16, 13, 9], pad: (1, 1)),
                 Kernel(type, batch: 1, [3, 7, 41], [20, 8, 39], pad: (2, 0)),

@@ -31,7 +31,8 @@ typedef enum {
 
 // ---- Kernels on blocked images ----
 
-/// How images lie in memory: channels in a block, 16 or 8, and the type of an element.
+/// How images lie in memory: channels in a block, 16 or 8, and the type of an element. Brain floats in blocks of 16 need
+/// AVX512-BF16 on x86, here and where Winograd and depthwise convolutions read or write them.
 typedef struct {
     long block;
     apus_type type;
