@@ -70,7 +70,7 @@ typedef uint8_t signs_8;
 #define STORE_bf16(B, p, v) *(halves_##B *)(p) = SHORTENED(B, v)
 #define STREAM_bf16(B, p, v) \
     __builtin_nontemporal_store((streamed_halves_##B)SHORTENED(B, v), (streamed_halves_##B *)(p))
-/// B 32-bit floats as brain floats, by whatever instructions there are.
+/// B 32-bit floats as brain floats. Where functions may use the instruction for it, their file defines this anew.
 #define SHORTENED(B, v) ROUNDED_IN_INTEGERS(B, v)
 #define ROUNDED_IN_INTEGERS(B, v)                                                 \
     ({                                                                            \

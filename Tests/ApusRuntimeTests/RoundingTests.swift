@@ -37,8 +37,7 @@ import Testing
         let zeros = [Float](repeating: 0, count: 16)
         apus_normalize(
             apus_format(block: block, type: apus_bfloat16), x, r, zeros, ones, zeros, nil, start,
-            nil, nil,
-            streams, apus_identity, 1, 1, count / block, 0, 1)
+            nil, nil, streams, apus_identity, 1, 1, count / block, 0, 1)
         let stored = start.assumingMemoryBound(to: UInt16.self)
         var ties = 0
         for i in 0..<count {
